@@ -113,6 +113,28 @@ func TestOneOfAHundredReachesAHalfOpenDependency(t *testing.T) {
 	})
 }
 
+func TestOneProbeUnderRaces(t *testing.T) {
+	b := &fx.Breaker{ProbeLimit: time.Hour}
+	for range 2000 {
+		b.Force(fx.StateHalfOpen)
+		var admitted atomic.Int64
+		start := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				<-start
+				if _, err := b.Allow(context.Background()); err == nil {
+					admitted.Add(1)
+				}
+			})
+		}
+		close(start)
+		wg.Wait()
+		require.EqualValues(t, 1, admitted.Load())
+		b.Reset()
+	}
+}
+
 func TestNobodyKnowsWhenAProbeIsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := halfOpen(t, &fx.Breaker{Cooldown: time.Second})
@@ -195,6 +217,16 @@ func TestStaleResultChangesNothing(t *testing.T) {
 		probe(nil)
 		assert.Equal(t, fx.StateOpen, b.State(), "done counts once")
 	})
+}
+
+func TestDoneCountsOnce(t *testing.T) {
+	b := &fx.Breaker{}
+	done, err := b.Allow(t.Context())
+	require.NoError(t, err)
+	for range 9 {
+		done(errBoom)
+	}
+	assert.Equal(t, 1, b.Counts().Failures)
 }
 
 func TestOvertakenProbeIsIgnored(t *testing.T) {
@@ -298,6 +330,7 @@ func TestCallThatNeverLeftIsNeutral(t *testing.T) {
 			"one attempt left":               {fx.Fail[int](left), fx.StateOpen},
 			"refused after Slow":             {func(context.Context) (int, error) { time.Sleep(time.Hour); return 0, fx.ErrFull }, fx.StateClosed},
 			"fallback refused, primary left": {fx.WithFallback(fx.Fail[int](errBoom), fx.Fail[int](fx.ErrOpen)), fx.StateOpen},
+			"no attempts to judge by":        {fx.Fail[int](&fx.RetryError{}), fx.StateOpen},
 			"says Is(ErrOpen) itself":        {fx.Fail[int](likeOpen{}), fx.StateClosed},
 		} {
 			b := &fx.Breaker{Failures: 1, Slow: time.Minute}
@@ -379,6 +412,13 @@ func TestFailureRateOpensAtTheRate(t *testing.T) {
 		fail(t, b, 1)
 		assert.Equal(t, fx.StateOpen, b.State())
 	})
+}
+
+func TestVerdictOfTripIsForThePeriodItSaw(t *testing.T) {
+	var b *fx.Breaker
+	b = &fx.Breaker{Trip: func(fx.Counts) bool { b.Reset(); return true }}
+	fail(t, b, 1)
+	assert.Equal(t, fx.StateClosed, b.State(), "the period was over when Trip answered")
 }
 
 func TestFailureRateClamps(t *testing.T) {
@@ -599,6 +639,29 @@ func TestAbsurdBreakerSettings(t *testing.T) {
 		b = &fx.Breaker{Trip: fx.FailureRate(0.5, 1), Window: huge}
 		fail(t, b, 1)
 		assert.Equal(t, fx.StateOpen, b.State())
+	})
+}
+
+func TestHugeCooldownInRealTime(t *testing.T) {
+	b := &fx.Breaker{Failures: 1, Cooldown: math.MaxInt64}
+	fail(t, b, 1)
+	assert.Equal(t, fx.StateOpen, b.State(), "the sum does not overflow")
+}
+
+func TestBreakerOutlivesABubble(t *testing.T) {
+	b := &fx.Breaker{Trip: func(fx.Counts) bool { return false }}
+	synctest.Test(t, func(*testing.T) { require.NoError(t, call(b, fx.Value(1))) }) // its timer will never fire
+	synctest.Test(t, func(*testing.T) {
+		time.Sleep(11500 * time.Millisecond)
+		assert.Zero(t, b.Counts().Successes, "what was left behind has no place here")
+		require.NoError(t, call(b, fx.Value(1)))
+		assert.Equal(t, 1, b.Counts().Successes)
+	})
+	synctest.Test(t, func(*testing.T) {
+		require.NoError(t, call(b, fx.Value(1)))
+		assert.LessOrEqual(t, b.Counts().Successes, 1, "an earlier time is another clock")
+		time.Sleep(11 * time.Second)
+		assert.Zero(t, b.Counts().Successes)
 	})
 }
 

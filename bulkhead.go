@@ -59,7 +59,7 @@ func (s seats) free(limit int) bool { return s < oneWaiting && s.running() < lim
 
 // full says whether a newcomer can neither run nor wait.
 func (s seats) full(limit, queue int) bool {
-	return !s.closed() && s.waiting() >= queue && (s.waiting() > 0 || s.running() >= limit)
+	return !s.closed() && s.running() >= limit && s.waiting() >= queue
 }
 
 // WithBulkhead calls op when b has a seat for it, and gives the seat back however op ends. A refusal matches

@@ -97,23 +97,62 @@ func TestWaiterWhoGivesUpLosesNobodysPlace(t *testing.T) {
 	})
 }
 
+// ending is a context that ends without waking anyone, as if it had ended at the very moment of something else.
+type ending struct {
+	context.Context
+	over atomic.Bool
+}
+
+func (e *ending) Err() error {
+	if e.over.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
 func TestSeatThatComesWithTheEndIsPassedOn(t *testing.T) {
-	for range 200 { // both select cases are ready: either may be taken
-		synctest.Test(t, func(t *testing.T) {
-			b := &fx.Bulkhead{Limit: 1, Queue: 2}
-			require.NoError(t, b.Acquire(t.Context()))
-			ctx, cancel := context.WithCancel(t.Context())
-			first, second := make(chan error, 1), make(chan error, 1)
-			go func() { first <- b.Acquire(ctx) }()
-			synctest.Wait()
-			go func() { second <- b.Acquire(t.Context()) }()
-			synctest.Wait()
-			cancel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &fx.Bulkhead{Limit: 1, Queue: 2}
+		require.NoError(t, b.Acquire(t.Context()))
+		ctx := &ending{Context: t.Context()}
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { first <- b.Acquire(ctx) }()
+		synctest.Wait()
+		go func() { second <- b.Acquire(t.Context()) }()
+		synctest.Wait()
+		ctx.over.Store(true)
+		b.Release()
+		assert.ErrorIs(t, <-first, context.Canceled, "a context that has ended starts nothing")
+		assert.NoError(t, <-second)
+		inUse(t, b, 1, 0)
+	})
+}
+
+func TestSeatAndEndInEitherOrderLoseNothing(t *testing.T) {
+	for i := range 500 {
+		b := &fx.Bulkhead{Limit: 1, Queue: 1}
+		require.NoError(t, b.Acquire(t.Context()))
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan error, 1)
+		go func() { got <- b.Acquire(ctx) }()
+		for _, waiting := b.InUse(); waiting == 0; _, waiting = b.InUse() {
+			runtime.Gosched()
+		}
+		if i%2 == 0 {
+			go cancel()
 			b.Release()
-			assert.ErrorIs(t, <-first, context.Canceled, "a context that has ended starts nothing")
-			assert.NoError(t, <-second)
-			inUse(t, b, 1, 0)
-		})
+		} else {
+			go b.Release()
+			cancel()
+		}
+		if <-got == nil {
+			b.Release()
+		}
+		for running, _ := b.InUse(); running > 0; running, _ = b.InUse() {
+			runtime.Gosched()
+		}
+		inUse(t, b, 0, 0)
+		cancel()
 	}
 }
 

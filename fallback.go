@@ -3,7 +3,6 @@ package fx
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +14,7 @@ import (
 //
 // Fall back where second best is an answer, such as the price of a minute ago. A write has no second best.
 func WithFallback[T any](op Op[T], alts ...Op[T]) Op[T] {
-	if op == nil || slices.ContainsFunc(alts, isNil[T]) {
+	if op == nil || anyNil(alts) {
 		panic("fx: WithFallback needs ops that are not nil, as in fx.WithFallback(op, fx.Value(second))")
 	}
 	return func(ctx context.Context) (v T, err error) {
@@ -29,43 +28,57 @@ func WithFallback[T any](op Op[T], alts ...Op[T]) Op[T] {
 	}
 }
 
-func isNil[T any](op Op[T]) bool { return op == nil }
+// anyNil is written out to be inlined: what is not cannot be composed in every call for nothing.
+func anyNil[T any](ops []Op[T]) bool {
+	for _, op := range ops {
+		if op == nil {
+			return true
+		}
+	}
+	return false
+}
 
 // fallBack tries the alternatives after op has failed with err.
 func fallBack[T any](ctx context.Context, alts []Op[T], v T, err error) (T, error) {
 	if len(alts) == 0 {
 		return v, err
 	}
-	outer, errs := noteIn(ctx), []error{err}
+	outer, failed := noteIn(ctx), fallbackError{first: err}
 	for _, alt := range alts {
 		if ctx.Err() != nil {
-			errs = append(errs, over(ctx))
+			failed.then = append(failed.then, over(ctx))
 			break
 		}
 		own, n := outer.below(ctx)
 		if v, err = alt(own); err == nil {
-			outer.add(n, errs...)
+			outer.add(n, &failed)
 			return v, nil
 		}
-		errs = append(errs, err)
+		failed.then = append(failed.then, err)
 	}
-	return none[T](), &fallbackError{errs}
+	return none[T](), failed.keep()
 }
 
 func none[T any]() (v T) { return v }
 
 // fallbackError is what op and its alternatives said, in turn.
-type fallbackError struct{ errs []error }
+type fallbackError struct {
+	first error
+	then  []error
+}
 
 func (e *fallbackError) Error() string {
-	texts := make([]string, len(e.errs))
-	for i, err := range e.errs {
-		texts[i] = text(err)
+	texts := make([]string, 0, 1+len(e.then))
+	for _, err := range e.Unwrap() {
+		texts = append(texts, text(err))
 	}
 	return "fx: no answer: " + strings.Join(texts, "; then: ")
 }
 
-func (e *fallbackError) Unwrap() []error { return e.errs }
+func (e *fallbackError) Unwrap() []error { return append([]error{e.first}, e.then...) }
+
+// keep moves e to the heap, which only an error that is returned has to pay for.
+func (e fallbackError) keep() error { return &e }
 
 // WithRecover answers a failure of op with what f makes of it. If f fails too, the error unwraps to both. After ctx
 // has ended f is not asked, and a panic is not answered.
@@ -88,14 +101,14 @@ func WithRecover[T any](op Op[T], f func(context.Context, error) (T, error)) Op[
 type Result[T any] struct {
 	Value    T
 	Degraded bool          // a fallback answered, here or in a part
-	Age      time.Duration // how old the answer is, or the oldest part of it; 0 if it is fresh or nobody said
+	Age      time.Duration // how old the oldest part of the answer is; 0 if it is fresh or none of its sources told
 	Cause    error         // why the best answer was not to be had; nil if it was
 }
 
 // WithDegraded is [WithFallback] that says what it served. The Result also tells of fallbacks further inside, so that
 // no degradation is silent.
 func WithDegraded[T any](op Op[T], alts ...Op[T]) Op[Result[T]] {
-	if op == nil || slices.ContainsFunc(alts, isNil[T]) {
+	if op == nil || anyNil(alts) {
 		panic("fx: WithDegraded needs ops that are not nil, as in fx.WithDegraded(op, fx.Value(second))")
 	}
 	return func(ctx context.Context) (r Result[T], err error) {
@@ -111,17 +124,15 @@ func WithDegraded[T any](op Op[T], alts ...Op[T]) Op[Result[T]] {
 		if err != nil {
 			return r, err
 		}
-		noteIn(ctx).add(n)
+		noteIn(ctx).add(n, nil)
 		return resultOf(v, n), nil
 	}
 }
 
 // A note travels in a context to learn of the degradations below it. A nil note learns nothing.
 type note struct {
-	mu       sync.Mutex
-	degraded bool
-	age      time.Duration
-	causes   []error
+	mu     sync.Mutex
+	causes []error // why fallbacks answered; empty if none did
 }
 
 type noteKey struct{}
@@ -144,20 +155,20 @@ func (n *note) below(ctx context.Context) (context.Context, *note) {
 	return withNote(ctx)
 }
 
-// add takes over what part has learned, and that it is second best if there is a cause.
-func (n *note) add(part *note, causes ...error) {
+// add takes over what part has learned, and that it is second best if something failed before it.
+func (n *note) add(part *note, before *fallbackError) {
 	if n == nil {
 		return
 	}
 	part.mu.Lock()
-	degraded, age := part.degraded, part.age
-	causes = append(causes, part.causes...)
+	learned := part.causes
 	part.mu.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.degraded = n.degraded || degraded || len(causes) > 0
-	n.age = max(n.age, age)
-	n.causes = append(n.causes, causes...)
+	if before != nil {
+		n.causes = append(n.causes, before.Unwrap()...)
+	}
+	n.causes = append(n.causes, learned...)
 }
 
 func resultOf[T any](v T, n *note) Result[T] {
@@ -167,5 +178,5 @@ func resultOf[T any](v T, n *note) Result[T] {
 	if len(n.causes) == 1 {
 		cause = n.causes[0]
 	}
-	return Result[T]{Value: v, Degraded: n.degraded, Age: n.age, Cause: cause}
+	return Result[T]{Value: v, Degraded: len(n.causes) > 0, Cause: cause}
 }

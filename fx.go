@@ -507,8 +507,8 @@ func answerLost(err error) bool {
 		io.ErrClosedPipe, net.ErrClosed, errNoReturn:
 		return true
 	}
-	if errno, ok := err.(syscall.Errno); ok {
-		return connectionBroke(errno) || errno.Timeout()
+	if errno, ok := err.(syscall.Errno); ok && connectionBroke(errno) {
+		return true
 	}
 	t, ok := err.(interface{ Timeout() bool })
 	return ok && t.Timeout()

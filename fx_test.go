@@ -284,6 +284,32 @@ func TestLiftKeepsArgumentsApart(t *testing.T) {
 	assert.Equal(t, 32, v)
 }
 
+func TestLiftFindsItsOwnArgumentUnderAnother(t *testing.T) {
+	var op fx.Op[int]
+	through := fx.Lift(func(ctx context.Context, _ int) (int, error) { return op(ctx) }, fx.Compose[int]())
+	f := fx.Lift(func(_ context.Context, n int) (int, error) { return n, nil }, func(own fx.Op[int]) fx.Op[int] {
+		op = own
+		return func(ctx context.Context) (int, error) { return through(ctx, 99) }
+	})
+	v, err := f(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, 1, v)
+}
+
+func TestCompositionKeepsItsOwnSlice(t *testing.T) {
+	ps := []fx.Policy[int]{func(op fx.Op[int]) fx.Op[int] { return op }}
+	composed := fx.Compose(ps...)
+	ps[0] = nil
+	_, err := composed(fx.Value(1))(t.Context())
+	assert.NoError(t, err)
+
+	ops := []fx.Op[int]{fx.Value(1)}
+	all := fx.All(ops...)
+	ops[0] = nil
+	_, err = all(t.Context())
+	assert.NoError(t, err)
+}
+
 func TestLiftSaysWhichPolicyDropsTheContext(t *testing.T) {
 	f := fx.Lift(func(_ context.Context, n int) (int, error) { return n, nil }, func(op fx.Op[int]) fx.Op[int] {
 		return func(context.Context) (int, error) { return op(context.Background()) }
@@ -391,6 +417,7 @@ func TestTimeoutKeepsTheOpsError(t *testing.T) {
 		assert.ErrorIs(t, err, fx.ErrTimeout)
 		assert.ErrorIs(t, err, errBoom)
 		assert.EqualError(t, err, "fx: timeout after 1s: boom")
+		assert.True(t, fx.MayBeDone(err), "boom came too late to be trusted")
 	})
 }
 
@@ -406,6 +433,25 @@ func TestOuterDeadlineIsNotOurTimeout(t *testing.T) {
 		time.AfterFunc(time.Second, cancel2)
 		_, err = fx.WithTimeout(hang, time.Minute)(ctx2)
 		assert.Equal(t, context.Canceled, err)
+	})
+}
+
+// shy is a context that does not tell its deadline, as foreign ones may not.
+type shy struct{ context.Context }
+
+func (shy) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+func TestOtherEndsAreNotOurTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := fx.WithTimeout(hang, time.Minute)(shy{ctx})
+		assert.Equal(t, context.DeadlineExceeded, err, "the caller's deadline, untold")
+
+		gone, leave := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { leave(fx.ErrTimeout) })
+		_, err = fx.WithTimeout(hang, time.Minute)(gone)
+		assert.Equal(t, context.Canceled, err, "a caller who left because of a timeout elsewhere")
 	})
 }
 
@@ -513,6 +559,7 @@ func TestMayBeDone(t *testing.T) {
 		{"retried: lost, then refused", &fx.RetryError{Errs: []error{timeout, &fx.OpenError{}}}, true},
 		{"retried: refused by deadline only", &fx.RetryError{Errs: []error{errBoom}, Stop: context.DeadlineExceeded}, false},
 		{"an error that decides", decides(true), true},
+		{"a timeout of no parts", noParts{}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) { assert.Equal(t, c.want, fx.MayBeDone(c.err), "%v", c.err) })
 	}
@@ -523,6 +570,13 @@ type decides bool
 
 func (d decides) Error() string   { return fmt.Sprintf("may be done: %t", bool(d)) }
 func (d decides) MayBeDone() bool { return bool(d) }
+
+// noParts is a joined error without parts.
+type noParts struct{}
+
+func (noParts) Error() string   { return "nothing in particular" }
+func (noParts) Timeout() bool   { return true }
+func (noParts) Unwrap() []error { return nil }
 
 func TestMarkedAnswerInsideATimeoutStaysCertain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -470,6 +470,25 @@ func TestBudgetForgetsFirstAttempts(t *testing.T) {
 	})
 }
 
+func TestBudgetRemembersRetriesForAWholeWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget := &fx.Budget{Ratio: -1, PerSecond: 1, Window: 10 * time.Second}
+		spend := func() int {
+			_, err := fx.WithRetry(fx.Fail[int](errBoom), fx.Retry{Attempts: 100, Backoff: fx.Constant(0), Budget: budget})(t.Context())
+			var re *fx.RetryError
+			require.ErrorAs(t, err, &re)
+			return re.Attempts - 1
+		}
+		assert.Equal(t, 10, spend())
+		for range 19 {
+			time.Sleep(10 * time.Second / 20)
+			assert.Zero(t, spend(), "still in the window")
+		}
+		time.Sleep(1500 * time.Millisecond)
+		assert.Equal(t, 10, spend(), "a tenth after it at the latest")
+	})
+}
+
 func TestAbsurdBudgets(t *testing.T) {
 	for name, c := range map[string]struct {
 		budget *fx.Budget
@@ -491,5 +510,5 @@ func TestAbsurdBudgets(t *testing.T) {
 func TestUnwrapDoesNotShareItsArray(t *testing.T) {
 	e := &fx.RetryError{Errs: slices.Grow([]error{errBoom}, 4), Stop: fx.ErrExhausted}
 	assert.Equal(t, []error{errBoom, fx.ErrExhausted}, e.Unwrap())
-	assert.Equal(t, []error{errBoom}, e.Errs)
+	assert.Equal(t, []error{errBoom, nil}, e.Errs[:2])
 }
