@@ -24,12 +24,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	slog.SetDefault(slog.New(logged))
+	slog.SetDefault(slog.New(journal))
 	goleak.VerifyTestMain(m)
 }
 
-// logged keeps the latest message of the default logger, so that tests can ask for it and stay quiet.
-var logged = new(logbook)
+// journal keeps the latest message of the default logger, so that tests can ask for it and stay quiet.
+var journal = new(logbook)
 
 type logbook struct{ last atomic.Pointer[slog.Record] }
 
@@ -368,7 +368,7 @@ func TestAllPutsAPanicBeforeAnError(t *testing.T) {
 			panic("late")
 		})
 		assert.PanicsWithValue(t, "late", func() { _, _ = op(t.Context()) })
-		assert.Regexp(t, `(?s)^fx: panic on a goroutine of its own panic=late stack=.*TestAllPutsAPanicBeforeAnError`, logged.take(),
+		assert.Regexp(t, `(?s)^fx: panic on a goroutine of its own panic=late stack=.*TestAllPutsAPanicBeforeAnError`, journal.take(),
 			"the stack where it came from is logged")
 	})
 }
