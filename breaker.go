@@ -148,7 +148,10 @@ func WithBreaker[T any](op Op[T], b *Breaker) Op[T] {
 		panic("fx: WithBreaker needs an op and a breaker, as in fx.WithBreaker(op, &fx.Breaker{Name: \"users\"})")
 	}
 	return func(ctx context.Context) (v T, err error) {
-		c, err := b.enter(ctx)
+		if ctx.Err() != nil {
+			return v, ended(ctx)
+		}
+		c, err := b.enter()
 		if err != nil {
 			return v, err
 		}
@@ -159,7 +162,9 @@ func WithBreaker[T any](op Op[T], b *Breaker) Op[T] {
 			}
 		}()
 		v, err = op(ctx)
-		b.leave(ctx, c, err)
+		if err != nil || !b.silent(c.period) {
+			b.leave(ctx, c, err)
+		}
 		told = true
 		return v, err
 	}
@@ -169,7 +174,10 @@ func WithBreaker[T any](op Op[T], b *Breaker) Op[T] {
 // be told how the call ended; it counts once, from any goroutine. A done that is never called costs nothing while
 // closed, and for a probe no more than ProbeLimit.
 func (b *Breaker) Allow(ctx context.Context) (done func(error), err error) {
-	c, err := b.enter(ctx)
+	if ctx.Err() != nil {
+		return nil, ended(ctx)
+	}
+	c, err := b.enter()
 	if err != nil {
 		return nil, err
 	}
@@ -269,14 +277,11 @@ func (e *OpenError) RetryAfter() time.Duration {
 // A ticket is what a call that was let through holds until it ends.
 type ticket struct {
 	period *period
-	start  int64 // by clock; 0 if nobody asks
+	start  int64 // by clock; only with Slow
 }
 
 // enter lets a call through or says why not. While closed it only reads.
-func (b *Breaker) enter(ctx context.Context) (c ticket, err error) {
-	if ctx.Err() != nil {
-		return c, ended(ctx)
-	}
+func (b *Breaker) enter() (c ticket, err error) {
 	c.period = b.now.Load()
 	if c.period == nil || c.period.state != StateClosed {
 		if c.period, err = b.knock(c.period); err != nil {
@@ -323,6 +328,11 @@ const (
 	success
 	failure
 )
+
+// silent says that a success needs not be told: it would change nothing.
+func (b *Breaker) silent(p *period) bool {
+	return b.Slow <= 0 && p.state == StateClosed && p.window == nil && p.last == nil && p.row.Load() == 0
+}
 
 // leave takes the end of a call.
 func (b *Breaker) leave(ctx context.Context, c ticket, err error) {
@@ -484,7 +494,7 @@ func (b *Breaker) counts(p *period) Counts {
 
 // closed is a new closed period with clean counts.
 func (b *Breaker) closed() *period {
-	p := &period{}
+	p := new(period)
 	switch {
 	case b.Trip == nil:
 	case b.Last > 0:

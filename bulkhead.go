@@ -83,11 +83,10 @@ func (b *Bulkhead) Acquire(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ended(ctx)
 	}
-	s := seats(b.state.Load())
-	if s.free(b.limit()) && b.swap(s, s+oneRunning) {
+	if b.try() {
 		return nil
 	}
-	if s.full(b.limit(), b.queue()) {
+	if seats(b.state.Load()).full(b.limit(), b.queue()) {
 		return (*fullError)(b)
 	}
 	w, err := b.enqueue()
@@ -97,12 +96,21 @@ func (b *Bulkhead) Acquire(ctx context.Context) error {
 	return b.wait(ctx, w)
 }
 
+// try takes a seat if one is free and nobody else is at it.
+func (b *Bulkhead) try() bool {
+	s := seats(b.state.Load())
+	return s.free(b.limit()) && b.swap(s, s+oneRunning)
+}
+
 // Release gives a seat back, to the one who has waited longest if there is one. It panics without an Acquire.
 func (b *Bulkhead) Release() {
-	s := seats(b.state.Load())
-	if s < oneWaiting && s > 0 && b.swap(s, s-oneRunning) {
+	if s := seats(b.state.Load()); s < oneWaiting && s > 0 && b.swap(s, s-oneRunning) {
 		return
 	}
+	b.releaseSlowly()
+}
+
+func (b *Bulkhead) releaseSlowly() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.release()

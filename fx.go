@@ -541,10 +541,13 @@ func neverLeft(err error) bool {
 }
 
 // isRefusal looks at err itself, not at what it wraps.
-func isRefusal(err error) bool {
-	is, ok := err.(interface{ Is(error) bool })
-	for _, refusal := range [...]error{ErrOpen, ErrFull, ErrClosed, ErrLimit} {
-		if err == refusal || ok && is.Is(refusal) {
+func isRefusal(err error) bool { return isOne(err, ErrOpen, ErrFull, ErrClosed, ErrLimit) }
+
+// isOne says whether err itself is one of targets, or claims to be.
+func isOne(err error, targets ...error) bool {
+	is, claims := err.(interface{ Is(error) bool })
+	for _, target := range targets {
+		if err == target || claims && is.Is(target) {
 			return true
 		}
 	}
@@ -560,31 +563,36 @@ func allNeverLeft(errs []error) bool {
 	return len(errs) > 0
 }
 
-// find is errors.As for interfaces, without its cost in time and objects.
-func find[E any](err error) (found E, ok bool) {
+// anyIn says whether is is true of err or of anything that it wraps.
+func anyIn(err error, is func(error) bool) bool {
 	for err != nil {
-		if found, ok = err.(E); ok {
-			return found, true
+		if is(err) {
+			return true
 		}
 		switch e := err.(type) {
 		case interface{ Unwrap() error }:
 			err = e.Unwrap()
 		case interface{ Unwrap() []error }:
-			return findAny[E](e.Unwrap())
+			for _, part := range e.Unwrap() {
+				if anyIn(part, is) {
+					return true
+				}
+			}
+			return false
 		default:
-			return found, false
+			return false
 		}
 	}
-	return found, false
+	return false
 }
 
-func findAny[E any](errs []error) (found E, ok bool) {
-	for _, err := range errs {
-		if found, ok = find[E](err); ok {
-			return found, true
-		}
-	}
-	return found, false
+// find is errors.As for interfaces, without its cost in time and objects.
+func find[E any](err error) (found E, ok bool) {
+	anyIn(err, func(err error) bool {
+		found, ok = err.(E)
+		return ok
+	})
+	return found, ok
 }
 
 // text is what err says, as a part of a message that has named the package already.

@@ -302,8 +302,10 @@ func Retryable(err error) bool {
 	if says, ok := find[interface{ Retryable() bool }](err); ok {
 		return says.Retryable()
 	}
-	return err != nil && !matchesAny(err, context.Canceled, ErrOpen, ErrFull, ErrClosed, ErrLimit, ErrBudget)
+	return err != nil && !anyIn(err, cannotHelp)
 }
+
+func cannotHelp(err error) bool { return isRefusal(err) || isOne(err, context.Canceled, ErrBudget) }
 
 // Transient is the strict alternative to [Retryable]: it accepts only what is known to pass by itself. That is
 // connections refused, reset or broken, timeouts of the network, of DNS and of [WithTimeout], and errors with a
@@ -333,15 +335,6 @@ func timesOut(err error) bool {
 		return slices.ContainsFunc(e.Unwrap(), timesOut)
 	case net.Error:
 		return e.Timeout() && err != context.DeadlineExceeded
-	}
-	return false
-}
-
-func matchesAny(err error, targets ...error) bool {
-	for _, target := range targets {
-		if errors.Is(err, target) {
-			return true
-		}
 	}
 	return false
 }
