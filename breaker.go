@@ -209,15 +209,14 @@ func (b *Breaker) State() State {
 	return p.state
 }
 
-// Counts is what the breaker has counted since it was last closed; it is zero while it is open or half-open.
+// Counts is what a closed breaker has counted, as Trip would see it. While open or half-open it is zero.
 func (b *Breaker) Counts() Counts {
-	p := b.now.Load()
-	if p == nil {
-		return Counts{}
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.counts(p)
+	if p := b.now.Load(); p != nil {
+		return b.counts(p)
+	}
+	return Counts{}
 }
 
 // Force holds the breaker in s against all evidence, until Reset. StateHalfOpen is no state to hold: it ends the

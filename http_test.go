@@ -100,6 +100,9 @@ func (d *dependency) get(ctx context.Context) (string, error) {
 	return string(body), nil
 }
 
+// patience is short for a stall, and long for a healthy answer on a busy machine.
+const patience = 300 * time.Millisecond
+
 // faults are the ways to be sick, and what tells one from another.
 func (d *dependency) faults() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{"503": overloaded, "drops": drops, "resets": resets, "stalls": d.stalls}
@@ -112,7 +115,7 @@ func TestBreakerOpensOnRealFaultsAndCloses(t *testing.T) {
 			opened := make(chan fx.Change, 10)
 			b := &fx.Breaker{Name: "prices", Failures: 3, Cooldown: 50 * time.Millisecond, Probes: 1,
 				OnChange: func(c fx.Change) { opened <- c }}
-			op := fx.WithBreaker(fx.WithTimeout(d.get, 100*time.Millisecond), b)
+			op := fx.WithBreaker(fx.WithTimeout(d.get, patience), b)
 
 			v, err := op(t.Context())
 			require.NoError(t, err)
@@ -167,7 +170,7 @@ func TestBulkheadHoldsARealStallBack(t *testing.T) {
 func TestFallbackServesThroughRealFaults(t *testing.T) {
 	d := newDependency(t)
 	b := &fx.Breaker{Failures: 2}
-	op := fx.WithDegraded(fx.WithBreaker(fx.WithTimeout(d.get, 50*time.Millisecond), b), fx.Value("stale"))
+	op := fx.WithDegraded(fx.WithBreaker(fx.WithTimeout(d.get, patience), b), fx.Value("stale"))
 	r, err := op(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, fx.Result[string]{Value: "fresh"}, r)
@@ -198,7 +201,7 @@ func TestRetryMendsARealDrop(t *testing.T) {
 			_, _ = io.WriteString(w, "fresh")
 		})
 		var cause error
-		v, err := fx.WithRetry(fx.WithTimeout(d.get, 100*time.Millisecond), fx.Retry{
+		v, err := fx.WithRetry(fx.WithTimeout(d.get, patience), fx.Retry{
 			Backoff: fx.Constant(0),
 			OnRetry: func(_ context.Context, a fx.Attempt) { cause = a.Err },
 		})(t.Context())
