@@ -2,7 +2,6 @@ package fx
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -246,7 +245,7 @@ func (b *Breaker) replace(p *period) {
 }
 
 // ErrOpen is matched by the error of a call that a breaker refused.
-var ErrOpen = errors.New("fx: circuit breaker is open")
+var ErrOpen error = &refusal{"fx: circuit breaker is open"}
 
 // An OpenError is the error of a call that a breaker refused. All calls refused in one stretch share one value.
 type OpenError struct {

@@ -2,7 +2,6 @@ package fx
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -142,8 +141,8 @@ func (b *Bulkhead) Close(ctx context.Context) error {
 
 // What a bulkhead's refusal matches.
 var (
-	ErrFull   = errors.New("fx: bulkhead is full")
-	ErrClosed = errors.New("fx: bulkhead is closed")
+	ErrFull   error = &refusal{"fx: bulkhead is full"}
+	ErrClosed error = &refusal{"fx: bulkhead is closed"}
 )
 
 // refused names the bulkhead that did not run a call, when it was not full at once.

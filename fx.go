@@ -382,7 +382,7 @@ func WithLimit[T any](op Op[T], w Waiter) Op[T] {
 }
 
 // ErrLimit is matched by the error of a call that the Waiter of [WithLimit] refused.
-var ErrLimit = errors.New("fx: rate limit")
+var ErrLimit error = &refusal{"fx: rate limit"}
 
 func refusedByLimit(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -540,18 +540,18 @@ func neverLeft(err error) bool {
 	return false
 }
 
-// isRefusal looks at err itself, not at what it wraps.
-func isRefusal(err error) bool { return isOne(err, ErrOpen, ErrFull, ErrClosed, ErrLimit) }
+// A refusal is an error by which a layer says that it did not let a call pass.
+type refusal struct{ text string }
 
-// isOne says whether err itself is one of targets, or claims to be.
-func isOne(err error, targets ...error) bool {
-	is, claims := err.(interface{ Is(error) bool })
-	for _, target := range targets {
-		if err == target || claims && is.Is(target) {
-			return true
-		}
+func (r *refusal) Error() string { return r.text }
+
+// isRefusal looks at err itself, not at what it wraps.
+func isRefusal(err error) bool {
+	if _, ok := err.(*refusal); ok {
+		return true
 	}
-	return false
+	is, ok := err.(interface{ Is(error) bool })
+	return ok && (is.Is(ErrOpen) || is.Is(ErrFull) || is.Is(ErrClosed) || is.Is(ErrLimit))
 }
 
 func allNeverLeft(errs []error) bool {

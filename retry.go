@@ -299,13 +299,19 @@ func (p *permanent) Retryable() bool { return false }
 // outermost error in the chain with a method Retryable() bool decides, so [Permanent] does. Else it refuses
 // context.Canceled, [ErrOpen], [ErrFull], [ErrClosed], [ErrLimit] and [ErrBudget].
 func Retryable(err error) bool {
-	if says, ok := find[interface{ Retryable() bool }](err); ok {
-		return says.Retryable()
-	}
-	return err != nil && !anyIn(err, cannotHelp)
+	helps := err != nil
+	anyIn(err, func(err error) bool {
+		says, ok := err.(interface{ Retryable() bool })
+		switch {
+		case ok:
+			helps = says.Retryable()
+		case err == context.Canceled || err == ErrBudget || isRefusal(err):
+			helps = false
+		}
+		return ok
+	})
+	return helps
 }
-
-func cannotHelp(err error) bool { return isRefusal(err) || isOne(err, context.Canceled, ErrBudget) }
 
 // Transient is the strict alternative to [Retryable]: it accepts only what is known to pass by itself. That is
 // connections refused, reset or broken, timeouts of the network, of DNS and of [WithTimeout], and errors with a
@@ -501,28 +507,33 @@ func (b Backoff) must(method string) {
 // delays hands out a Backoff's waits one at a time. The few that most calls can need are drawn in one go; only a call
 // that may need more pays for a coroutine.
 type delays struct {
-	drawn   [drawnAhead]time.Duration
-	n, used int
-	pull    func() (time.Duration, bool)
-	end     func()
+	used  int
+	drawn *drawn
+	pull  func() (time.Duration, bool)
+	end   func()
+}
+
+// drawn holds the first waits of a Backoff.
+type drawn struct {
+	waits   [drawnAhead]time.Duration
+	n, most int
 }
 
 const drawnAhead = 8
 
 // next returns the next of at most most waits of b, and false when b has ended. A wait is never negative.
-func (s *delays) next(b Backoff, most int) (time.Duration, bool) {
+func (s *delays) next(b Backoff, most int) (d time.Duration, ok bool) {
 	if s.used == 0 {
 		s.open(b, most)
 	}
+	switch {
+	case s.pull != nil:
+		d, ok = s.pull()
+	case s.used < s.drawn.n:
+		d, ok = s.drawn.waits[s.used], true
+	}
 	s.used++
-	if s.pull != nil {
-		d, ok := s.pull()
-		return max(d, 0), ok
-	}
-	if s.used > s.n {
-		return 0, false
-	}
-	return max(s.drawn[s.used-1], 0), true
+	return max(d, 0), ok
 }
 
 func (s *delays) open(b Backoff, most int) {
@@ -530,18 +541,18 @@ func (s *delays) open(b Backoff, most int) {
 		s.pull, s.end = iter.Pull(iter.Seq[time.Duration](b))
 		return
 	}
-	s.drawn, s.n = draw(b, most)
+	s.drawn = &drawn{most: most}
+	b(s.drawn.add)
 }
 
-// draw returns the first n waits of b, or as many as it has.
-func draw(b Backoff, n int) (ds [drawnAhead]time.Duration, got int) {
-	for d := range b {
-		ds[got] = d
-		if got++; got == n {
-			break
-		}
+// add takes one wait and says whether another is wanted.
+func (d *drawn) add(wait time.Duration) bool {
+	if d.n == d.most {
+		panic("fx: the Backoff went on after yield had returned false; write if !yield(d) { return }")
 	}
-	return ds, got
+	d.waits[d.n] = wait
+	d.n++
+	return d.n < d.most
 }
 
 func (s *delays) stop() {

@@ -265,6 +265,16 @@ func TestManyAttemptsLeaveNoCoroutineBehind(t *testing.T) {
 	})
 }
 
+func TestBackoffThatCannotStopIsTold(t *testing.T) {
+	deaf := func(yield func(time.Duration) bool) {
+		for {
+			yield(0)
+		}
+	}
+	assert.PanicsWithValue(t, "fx: the Backoff went on after yield had returned false; write if !yield(d) { return }",
+		func() { _, _ = fx.WithRetry(fx.Fail[int](errBoom), fx.Retry{Backoff: deaf})(t.Context()) })
+}
+
 func TestWildBackoffIsTamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
