@@ -93,3 +93,16 @@ func TestLiftAllocatesItsArgumentOnly(t *testing.T) {
 	f := fx.Lift(func(_ context.Context, n int) (int, error) { return n, nil }, stack)
 	assert.EqualValues(t, 1, objects(func() { _, _ = f(deadlined, 42) }))
 }
+
+func TestRememberedValueCostsNothing(t *testing.T) {
+	c := &fx.Cache[string, int]{Fresh: time.Hour}
+	remember, cached := fx.Remember(answer, c, "a"), fx.WithCache(answer, c, "a")
+	_, _ = remember(context.Background())
+	assert.Zero(t, objects(func() { _, _ = cached(context.Background()) }), "a fresh hit")
+	assert.Zero(t, objects(func() { _, _ = remember(context.Background()) }), "a value in the place of another")
+}
+
+func TestQuietHedgeAllocatesLittle(t *testing.T) {
+	op := fx.WithHedge(answer, &fx.Hedge{After: time.Hour})
+	assert.LessOrEqual(t, objects(func() { _, _ = op(context.Background()) }), 6.0)
+}

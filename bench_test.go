@@ -56,10 +56,25 @@ func BenchmarkSuccess(b *testing.B) {
 		{"Fallback", context.Background(), fx.WithFallback(answer, fx.Value(0))},
 		{"Check", context.Background(), fx.WithCheck(answer, func(int) error { return nil })},
 		{"Stack", near, stack(answer)},
+		{"Hedge", context.Background(), fx.WithHedge(answer, &fx.Hedge{After: time.Hour})},
+		{"HedgeQuantile", context.Background(), fx.WithHedge(answer, &fx.Hedge{Quantile: 0.95, After: time.Second})},
+		{"CacheFresh", context.Background(), fresh()},
+		{"Saga", context.Background(), fx.Saga(0, []fx.Step[int]{{Name: "a", Do: same}, {Name: "b", Do: same}, {Name: "c", Do: same}})},
 	} {
 		b.Run(c.name, func(b *testing.B) { measure(b, c.ctx, c.op) })
 	}
 }
+
+// fresh is an op that is answered from a cache.
+func fresh() fx.Op[int] {
+	op := fx.WithCache(answer, &fx.Cache[string, int]{Fresh: time.Hour}, "a")
+	return func(ctx context.Context) (int, error) {
+		r, err := op(ctx)
+		return r.Value, err
+	}
+}
+
+func same(_ context.Context, n int) (int, error) { return n, nil }
 
 // stack is the layering that the README recommends.
 func stack(op fx.Op[int]) fx.Op[int] {

@@ -28,14 +28,14 @@ package fx
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -251,7 +251,7 @@ func run[T any](ctx context.Context, op Op[T], i int, to chan<- outcome[T]) {
 	defer func() {
 		if o.panicked = recover(); o.panicked != nil {
 			o.exited = false
-			slog.Error("fx: panic on a goroutine of its own", "panic", o.panicked, "stack", string(debug.Stack()))
+			logPanic(o.panicked)
 		}
 		to <- o
 	}()
@@ -340,6 +340,66 @@ func (e *timeoutError) Unwrap() error { return e.err }
 
 // Timeout says true, as net.Error asks.
 func (e *timeoutError) Timeout() bool { return true }
+
+// Detached is for an op that does not obey its context, as some clients do not: it runs op on a goroutine of its own,
+// and when ctx ends the call returns although op still runs. A value that comes late then goes to each discard once; a
+// panic that comes late is logged. Until it returns, op holds its goroutine and whatever else it uses.
+func Detached[T any](op Op[T], discard ...func(T)) Op[T] {
+	if op == nil {
+		panic("fx: Detached needs an op, as in fx.WithTimeout(fx.Detached(op), time.Second)")
+	}
+	mustDiscard("Detached", discard)
+	return func(ctx context.Context) (v T, err error) {
+		if ctx.Err() != nil {
+			return v, ended(ctx)
+		}
+		d := &detached[T]{discard: discard, left: stragglersIn(ctx), end: make(chan outcome[T], 1)}
+		d.left.start()
+		go d.run(ctx, op)
+		select {
+		case o := <-d.end:
+			return o.deliver()
+		case <-ctx.Done():
+		}
+		if d.given.CompareAndSwap(false, true) {
+			return v, leftBehind(ctx)
+		}
+		o := <-d.end // both at once
+		return o.deliver()
+	}
+}
+
+// detached is one call on a goroutine of its own.
+type detached[T any] struct {
+	discard []func(T)
+	left    *stragglers
+	given   atomic.Bool // the caller has left, or the outcome is on its way to it
+	end     chan outcome[T]
+}
+
+func (d *detached[T]) run(ctx context.Context, op Op[T]) {
+	ran := make(chan outcome[T], 1)
+	defer func() {
+		o := <-ran
+		if d.given.CompareAndSwap(false, true) {
+			d.left.end()
+			d.end <- o
+			return
+		}
+		if !o.ok() {
+			d.left.end()
+			return
+		}
+		dispose(o.v, d.discard)
+		d.left.end(o.v)
+	}()
+	run(ctx, op, 0, ran)
+}
+
+// leftBehind is the error of a call whose caller left while it ran on.
+func leftBehind(ctx context.Context) error {
+	return fmt.Errorf("fx: left running behind: %w", over(ctx))
+}
 
 // WithCheck turns a value that check rejects into check's error. A response that says "error" under a status of 200
 // is a failure to the policies around it from then on.

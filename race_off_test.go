@@ -1,0 +1,5 @@
+//go:build !race
+
+package fx_test
+
+const raceEnabled = false
