@@ -326,7 +326,7 @@ func (e *timeoutError) Error() string {
 	switch e.err {
 	case nil:
 		return "fx: timeout"
-	case context.DeadlineExceeded:
+	case context.DeadlineExceeded, ErrTimeout: // what op found in its context, or as the context's cause
 		return "fx: timeout after " + e.limit.String()
 	}
 	return "fx: timeout after " + e.limit.String() + ": " + text(e.err)
