@@ -2,7 +2,6 @@ package fx_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -393,28 +392,4 @@ func TestSickStoreNeitherFailsNorDelaysACall(t *testing.T) {
 		}
 		close(release)
 	})
-}
-
-func TestCacheMisusePanics(t *testing.T) {
-	c := &fx.Cache[string, int]{}
-	for _, misuse := range []func(){
-		func() { fx.Remember(nil, c, "a") },
-		func() { fx.Remember[string](fx.Value(1), nil, "a") },
-		func() { fx.WithCache(nil, c, "a") },
-		func() { fx.WithCache[string](fx.Value(1), nil, "a") },
-		func() { fx.WithHedge[int](nil, &fx.Hedge{}) },
-		func() { fx.WithHedge(fx.Value(1), nil) },
-		func() { fx.WithHedge(fx.Value(1), &fx.Hedge{}, nil) },
-		func() { fx.Detached[int](nil) },
-		func() { fx.Detached(fx.Value(1), nil) },
-	} {
-		func() {
-			defer func() { assert.Regexp(t, "^fx: .+(as in|leave out)", fmt.Sprint(recover())) }()
-			misuse()
-			t.Error("no panic")
-		}()
-	}
-	_, err := c.Recall("a")(dead())
-	assert.ErrorIs(t, err, errCause)
-	assert.True(t, errors.Is(err, context.Canceled))
 }

@@ -1,8 +1,8 @@
 // Package fx keeps a Go program alive while the things it depends on fail.
 //
 // An operation is a plain function, [Op]. Fault tolerance is a function applied to it: [WithTimeout], [WithRetry],
-// [WithBreaker], [WithBulkhead], [WithFallback] and the others each take an Op and return one, so a stack is written
-// by rebinding and read from the inside out:
+// [WithBreaker], [WithBulkhead], [WithFallback], [WithHedge], [WithCache] and the others each take an Op and return
+// one, so a stack is written by rebinding and read from the inside out; a [Saga] is an Op made of steps:
 //
 //	op = fx.WithTimeout(op, 500*time.Millisecond) // each attempt
 //	op = fx.WithRetry(op, fx.Retry{})
@@ -17,7 +17,8 @@
 //   - A context that has ended starts nothing. The error then matches ctx.Err() and context.Cause(ctx).
 //   - No cause is lost: the op's error can be found with [errors.Is] in what comes back, unless another answer took
 //     its place.
-//   - A success comes back as it was. A prebuilt stack allocates nothing for it, save a timeout's context.
+//   - A success comes back as it was. A prebuilt stack allocates nothing for it, save what a timeout's context and a
+//     hedge's timer need.
 //   - No lock is held while ops, predicates or hooks run.
 //
 // Settings are struct fields whose zero value works; they must not change after first use. Numbers without sense are

@@ -115,6 +115,10 @@ func policies() map[string]fx.Policy[int] {
 			return fx.WithRecover(op, func(_ context.Context, err error) (int, error) { return 0, errors.New("nor this") })
 		},
 		"Degraded": func(op fx.Op[int]) fx.Op[int] { return valueOf(fx.WithDegraded(op, fx.Fail[int](errors.New("no")))) },
+		"Hedge":    func(op fx.Op[int]) fx.Op[int] { return fx.WithHedge(op, &fx.Hedge{After: time.Hour}) },
+		"Detached": func(op fx.Op[int]) fx.Op[int] { return fx.Detached(op) },
+		"Remember": func(op fx.Op[int]) fx.Op[int] { return fx.Remember(op, &fx.Cache[string, int]{}, "a") },
+		"Cache":    func(op fx.Op[int]) fx.Op[int] { return valueOf(fx.WithCache(op, &fx.Cache[string, int]{}, "a")) },
 		"Then": func(op fx.Op[int]) fx.Op[int] {
 			return fx.Then(op, func(_ context.Context, n int) (int, error) { return n, nil })
 		},
@@ -243,6 +247,11 @@ func TestMisusePanicsAtComposition(t *testing.T) {
 		"WithFallback":    func() { fx.WithFallback(op, op, nil) },
 		"WithRecover":     func() { fx.WithRecover(op, nil) },
 		"WithDegraded":    func() { fx.WithDegraded(op, nil) },
+		"Remember":        func() { fx.Remember[string](op, nil, "a") },
+		"WithCache":       func() { fx.WithCache[string](op, nil, "a") },
+		"WithHedge":       func() { fx.WithHedge(op, nil) },
+		"WithHedge nil":   func() { fx.WithHedge(op, &fx.Hedge{}, nil) },
+		"Detached":        func() { fx.Detached[int](nil) },
 		"JitterBy":        func() { fx.Constant(1).JitterBy(1, nil) },
 		"nil Backoff":     func() { fx.Backoff(nil).Cap(1) },
 		"FailureRate":     func() { fx.FailureRate(nan, 1) },

@@ -99,6 +99,66 @@ func TestReadmeWrongOrder(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+type (
+	Order struct{ ID string }
+	Hits  []string
+	price = int
+)
+
+func (userAPI) Find(_ context.Context, query string) (Hits, error) { return Hits{query}, nil }
+
+func patient[T any](op fx.Op[T]) fx.Op[T] {
+	op = fx.WithBreaker(fx.WithTimeout(op, 5*time.Second), users)
+	return fx.WithRetry(op, fx.Retry{Attempts: 10, If: func(error) bool { return true }})
+}
+
+func bestEffort(do func(context.Context, Order) (Order, error)) func(context.Context, Order) (Order, error) {
+	return func(ctx context.Context, o Order) (Order, error) {
+		return fx.WithFallback(fx.Bind(do, o), fx.Value(o))(ctx)
+	}
+}
+
+func TestReadmeSaga(t *testing.T) {
+	ctx := t.Context()
+	var did []string
+	do := func(name string, err error) func(context.Context, Order) (Order, error) {
+		return func(_ context.Context, o Order) (Order, error) { did = append(did, name); return o, err }
+	}
+	reserve, charge, ship, notify := do("reserve", nil), do("charge", nil), do("ship", nil), do("notify", errBoom)
+	release := func(context.Context, Order) error { return nil }
+	refund := release
+
+	order, err := fx.Saga(Order{ID: "7"}, []fx.Step[Order]{
+		{Name: "reserve", Do: reserve, Undo: release},
+		{Name: "charge", Do: fx.Lift(charge, guarded), Undo: fx.LiftVoid(refund, patient)},
+		{Name: "ship", Do: ship, Pivot: true},
+		{Name: "notify", Do: bestEffort(notify)},
+	})(ctx)
+
+	require.NoError(t, err, "the notification fails, the order stands")
+	assert.Equal(t, Order{ID: "7"}, order)
+	assert.Equal(t, []string{"reserve", "charge", "ship", "notify"}, did)
+}
+
+func TestReadmeHedgeAndCache(t *testing.T) {
+	var api userAPI
+	searches, prices, id := &fx.Hedge{}, &fx.Cache[string, price]{}, "42"
+	live := fx.Op[price](fx.Value(7))
+
+	find := fx.Lift(api.Find, func(op fx.Op[Hits]) fx.Op[Hits] { return fx.WithHedge(op, searches) })
+	hits, err := find(t.Context(), "gopher")
+	require.NoError(t, err)
+	assert.Equal(t, Hits{"gopher"}, hits)
+
+	price := fx.WithDegraded(fx.Remember(guarded(live), prices, id), prices.Recall(id)) // live, else the last good one
+	offer := fx.WithCache(guarded(live), prices, id)                                    // remembered, else live
+	for _, op := range []fx.Op[fx.Result[int]]{price, offer} {
+		r, err := op(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 7, r.Value)
+	}
+}
+
 type meter struct{ served int }
 
 func (m *meter) Add(_ context.Context, degraded bool, _ error) {
