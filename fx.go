@@ -33,6 +33,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -170,6 +171,8 @@ func Then[A, B any](op Op[A], next func(context.Context, A) (B, error)) Op[B] {
 // All runs its ops at the same time and returns their values in order. The first failure cancels the others and is
 // the error that comes back. All returns when every op has returned, so nothing outlives the call. A panic in an op
 // cancels the others too, and continues in the caller.
+//
+// The error tells nothing of what the other ops have done meanwhile. In a [Saga], give writes steps of their own.
 func All[T any](ops ...Op[T]) Op[[]T] {
 	for _, op := range ops {
 		if op == nil {
@@ -524,12 +527,18 @@ func (m *marked) MayBeDone() bool { return m.may }
 // of joined errors and the attempts of a [*RetryError] any one suffices. Without such a word it is true for a
 // timeout, a cancellation and a connection lost in mid-call, and false for the rest: for an error that is an answer,
 // for a connection that was never made, and for what a layer refused before the call left. It is false for nil.
-func MayBeDone(err error) bool { return mayBeDone(err, false) }
+//
+// An op that returns its context's cause instead of its error, as net/http does, should have that cause match
+// context.Canceled, or be marked; inside a [Saga] it is recognised.
+func MayBeDone(err error) bool { return mayBeDone(err, nil, false) }
 
-// mayBeDone walks down from err; lost says whether a layer above has lost the answer.
-func mayBeDone(err error, lost bool) bool {
+// mayBeDone walks down from err. cause is what an op may return in the place of its context's error, as net/http does;
+// lost says whether a layer above has lost the answer.
+func mayBeDone(err, cause error, lost bool) bool {
 	for err != nil {
 		switch e := err.(type) {
+		case *RetryError:
+			return e.mayBeDone(cause)
 		case interface{ MayBeDone() bool }:
 			return e.MayBeDone()
 		case *net.OpError:
@@ -539,12 +548,12 @@ func mayBeDone(err error, lost bool) bool {
 		case *net.DNSError:
 			return false
 		}
-		lost = lost || answerLost(err)
+		lost = lost || answerLost(err) || isCause(err, cause)
 		switch e := err.(type) {
 		case interface{ Unwrap() error }:
 			err = e.Unwrap()
 		case interface{ Unwrap() []error }:
-			return anyMayBeDone(e.Unwrap(), lost)
+			return anyMayBeDone(e.Unwrap(), cause, lost)
 		default:
 			return lost
 		}
@@ -552,13 +561,17 @@ func mayBeDone(err error, lost bool) bool {
 	return lost
 }
 
-func anyMayBeDone(errs []error, lost bool) bool {
+func anyMayBeDone(errs []error, cause error, lost bool) bool {
 	for _, err := range errs {
-		if mayBeDone(err, lost) {
+		if mayBeDone(err, cause, lost) {
 			return true
 		}
 	}
 	return len(errs) == 0 && lost
+}
+
+func isCause(err, cause error) bool {
+	return cause != nil && reflect.TypeOf(cause).Comparable() && err == cause
 }
 
 // answerLost says whether err itself, whatever it wraps, tells of a call whose answer did not arrive.
@@ -569,6 +582,9 @@ func answerLost(err error) bool {
 		return true
 	}
 	if errno, ok := err.(syscall.Errno); ok && connectionBroke(errno) {
+		return true
+	}
+	if claims(err, context.Canceled) || claims(err, context.DeadlineExceeded) {
 		return true
 	}
 	t, ok := err.(interface{ Timeout() bool })
@@ -613,6 +629,12 @@ func isRefusal(err error) bool {
 	}
 	is, ok := err.(interface{ Is(error) bool })
 	return ok && (is.Is(ErrOpen) || is.Is(ErrFull) || is.Is(ErrClosed) || is.Is(ErrLimit))
+}
+
+// claims says whether err itself has a word for being target.
+func claims(err, target error) bool {
+	is, ok := err.(interface{ Is(error) bool })
+	return ok && is.Is(target)
 }
 
 func allNeverLeft(errs []error) bool {

@@ -568,6 +568,7 @@ func TestMayBeDone(t *testing.T) {
 		{"retried: lost, then refused", &fx.RetryError{Errs: []error{timeout, &fx.OpenError{}}}, true},
 		{"retried: refused by deadline only", &fx.RetryError{Errs: []error{errBoom}, Stop: context.DeadlineExceeded}, false},
 		{"an error that decides", decides(true), true},
+		{"a cause that says it is a cancellation", fmt.Errorf("Post: %w", interrupted{}), true},
 		{"a timeout of no parts", noParts{}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) { assert.Equal(t, c.want, fx.MayBeDone(c.err), "%v", c.err) })
@@ -579,6 +580,12 @@ type decides bool
 
 func (d decides) Error() string   { return fmt.Sprintf("may be done: %t", bool(d)) }
 func (d decides) MayBeDone() bool { return bool(d) }
+
+// interrupted is a cause as signal.NotifyContext gives.
+type interrupted struct{}
+
+func (interrupted) Error() string        { return "interrupt signal received" }
+func (interrupted) Is(target error) bool { return target == context.Canceled }
 
 // noParts is a joined error without parts.
 type noParts struct{}

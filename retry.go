@@ -260,8 +260,10 @@ func (e *RetryError) Unwrap() []error {
 }
 
 // MayBeDone says whether any of the attempts, the dropped ones included, may have had its effect.
-func (e *RetryError) MayBeDone() bool {
-	return e.lost.mayBeDone || slices.ContainsFunc(e.Errs, MayBeDone)
+func (e *RetryError) MayBeDone() bool { return e.mayBeDone(nil) }
+
+func (e *RetryError) mayBeDone(cause error) bool {
+	return e.lost.mayBeDone || anyMayBeDone(e.Errs, cause, false)
 }
 
 func (e *RetryError) neverLeft() bool { return !e.lost.left && allNeverLeft(e.Errs) }
@@ -305,7 +307,7 @@ func Retryable(err error) bool {
 		switch {
 		case ok:
 			helps = says.Retryable()
-		case err == context.Canceled || err == ErrBudget || isRefusal(err):
+		case err == context.Canceled || claims(err, context.Canceled) || err == ErrBudget || isRefusal(err):
 			helps = false
 		}
 		return ok

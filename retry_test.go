@@ -365,6 +365,7 @@ func TestRetryable(t *testing.T) {
 		errors.Join(errBoom, fx.ErrBudget): false,
 		fmt.Errorf("a: %w", fx.ErrOpen):    false,
 		fx.Permanent(says(true)):           false,
+		fmt.Errorf("a: %w", interrupted{}): false,
 		says(true):                         true,
 		says(false):                        false,
 	} {

@@ -209,23 +209,24 @@ func (r *sagaRun[S]) run(i int) {
 		if !returned {
 			r.settle(i)
 			r.stopAt(i, stepUncertain, errNoReturn)
-			r.back()
+			slog.Error("fx: a step of a saga did not return", "err", r.sagaError(r.back()))
 		}
 	}()
 	state, err := r.steps[i].Do(ctx, r.state)
 	returned = true
 	if err != nil {
-		r.judge(i, err)
+		r.judge(i, err, context.Cause(ctx))
 		return
 	}
 	r.state, r.before[i] = state, state
 	r.happened = append(r.happened, event{stepDone, i})
 }
 
-// judge finds out whether a failed step may have had its effect, after what it left running has ended.
-func (r *sagaRun[S]) judge(i int, err error) {
+// judge finds out whether a failed step may have had its effect, after what it left running has ended. cause is that
+// of the step's context, if it has ended.
+func (r *sagaRun[S]) judge(i int, err, cause error) {
 	kind := stepFailed
-	if late := r.settle(i); late || MayBeDone(err) {
+	if late := r.settle(i); late || mayBeDone(err, cause, false) {
 		kind = stepUncertain
 	}
 	r.stopAt(i, kind, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -96,6 +97,28 @@ func TestUncertainStepIsUndoneToo(t *testing.T) {
 		var d diary
 		_, err := d.run(t, t.Context(), d.step("a", nil), d.step("b", certain))
 		assert.Equal(t, []string{"a"}, err.Undone)
+	}
+}
+
+func TestStepCutOffWithACauseIsUndoneToo(t *testing.T) {
+	for _, wrap := range []func(error) error{
+		func(err error) error { return err },
+		func(err error) error { return &url.Error{Op: "Post", URL: "/charge", Err: err} },
+		func(err error) error { return &fx.RetryError{Errs: []error{errBoom, err}, Stop: err} },
+	} {
+		var d diary
+		ctx, cancel := context.WithCancelCause(t.Context())
+		b := d.step("b", nil)
+		b.Do = func(ctx context.Context, s string) (string, error) {
+			cancel(errCause)
+			return s, wrap(context.Cause(ctx)) // as net/http does
+		}
+		_, err := d.run(t, ctx, d.step("a", nil), b)
+		assert.Equal(t, []string{"b", "a"}, err.Undone)
+
+		b.Do = func(_ context.Context, s string) (string, error) { return s, errBoom }
+		_, err = d.run(t, t.Context(), d.step("a", nil), b)
+		assert.Equal(t, []string{"a"}, err.Undone, "an answer is an answer")
 	}
 }
 
@@ -229,6 +252,8 @@ func TestPanicInDoIsUndoneAndContinues(t *testing.T) {
 		_, _ = fx.Saga("", []fx.Step[string]{d.step("a", nil), bad})(t.Context())
 	})
 	assert.Equal(t, []string{"a()", "undo bad(a)", "undo a(a)"}, d.lines)
+	assert.Contains(t, journal.take(), `saga stopped at step "bad": the call did not return (panic or Goexit); undone: bad, a`,
+		"nobody else can give an account")
 
 	d.lines = nil
 	bad.Do = func(context.Context, string) (string, error) { runtime.Goexit(); return "", nil }
