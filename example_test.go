@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"example.com/fx"
@@ -396,4 +397,112 @@ func ExampleWithDegraded() {
 	price, err := fx.WithDegraded(live, fx.Value("7 euros"))(ctx)
 	fmt.Println(price.Value, price.Degraded, price.Cause, err)
 	// Output: 7 euros true prices are down <nil>
+}
+
+func ExampleSaga() {
+	say := func(what string) func(context.Context, string) (string, error) {
+		return func(ctx context.Context, order string) (string, error) {
+			fmt.Println(what, "with key", fx.StepKey(ctx))
+			return order, nil
+		}
+	}
+	undo := func(what string) func(context.Context, string) error {
+		return func(ctx context.Context, order string) error {
+			fmt.Println(what, "with key", fx.StepKey(ctx))
+			return nil
+		}
+	}
+	noVan := func(context.Context, string) (string, error) { return "", errors.New("no van today") }
+	_, err := fx.Saga("order 7", []fx.Step[string]{
+		{Name: "reserve", Do: say("reserve"), Undo: undo("release")},
+		{Name: "charge", Do: say("charge"), Undo: undo("refund")},
+		{Name: "ship", Do: noVan, Pivot: true},
+	})(fx.WithSagaID(ctx, "7"))
+	fmt.Println(err)
+	// Output:
+	// reserve with key 7/reserve
+	// charge with key 7/charge
+	// refund with key 7/charge/undo
+	// release with key 7/reserve/undo
+	// fx: saga stopped at step "ship": no van today; undone: charge, reserve
+}
+
+func ExampleWithSagaID() {
+	pay := fx.Step[int]{Name: "pay", Do: func(ctx context.Context, cents int) (int, error) {
+		fmt.Println(fx.StepKey(ctx))
+		return cents, nil
+	}}
+	_, _ = fx.Saga(700, []fx.Step[int]{pay})(fx.WithSagaID(ctx, "order-7"))
+	// Output: order-7/pay
+}
+
+func ExampleStepKey() {
+	fmt.Printf("%q\n", fx.StepKey(ctx)) // outside a saga
+	// Output: ""
+}
+
+func ExampleWithHedge() {
+	var copies atomic.Int64
+	search := func(ctx context.Context) (string, error) {
+		if copies.Add(1) > 1 {
+			return "the second copy answers", nil
+		}
+		<-ctx.Done() // the first hangs until it is cancelled
+		return "", ctx.Err()
+	}
+	fmt.Println(fx.WithHedge(search, &fx.Hedge{After: 10 * time.Millisecond})(ctx))
+	// Output: the second copy answers <nil>
+}
+
+func ExampleDetached() {
+	release := make(chan struct{})
+	late := make(chan string)
+	deaf := func(context.Context) (string, error) { // ignores its context
+		<-release
+		return "connection", nil
+	}
+	op := fx.WithTimeout(fx.Detached(deaf, func(v string) { late <- v }), 10*time.Millisecond)
+	_, err := op(ctx)
+	fmt.Println(errors.Is(err, fx.ErrTimeout))
+	close(release)
+	fmt.Println("discarded:", <-late)
+	// Output:
+	// true
+	// discarded: connection
+}
+
+func ExampleRemember() {
+	prices := &fx.Cache[string, int]{}
+	live := func(euros int, err error) fx.Op[int] {
+		return func(context.Context) (int, error) { return euros, err }
+	}
+	price := func(op fx.Op[int]) fx.Op[fx.Result[int]] {
+		return fx.WithDegraded(fx.Remember(op, prices, "gopher"), prices.Recall("gopher"))
+	}
+	today, _ := price(live(7, nil))(ctx)
+	later, _ := price(live(0, errors.New("prices are down")))(ctx)
+	fmt.Println(today.Value, today.Degraded)
+	fmt.Println(later.Value, later.Degraded, later.Age > 0, later.Cause)
+	// Output:
+	// 7 false
+	// 7 true true prices are down
+}
+
+func ExampleCache_Recall() {
+	prices := &fx.Cache[string, int]{}
+	_, err := prices.Recall("gopher")(ctx)
+	fmt.Println(errors.Is(err, fx.ErrMiss))
+	// Output: true
+}
+
+func ExampleWithCache() {
+	calls := 0
+	live := func(context.Context) (int, error) { calls++; return 7, nil }
+	price := fx.WithCache(live, &fx.Cache[string, int]{Fresh: time.Minute}, "gopher")
+	for range 3 {
+		r, _ := price(ctx)
+		fmt.Print(r.Value, " ")
+	}
+	fmt.Println("with", calls, "call")
+	// Output: 7 7 7 with 1 call
 }

@@ -376,16 +376,14 @@ func TestBadSagasPanicWhenBuilt(t *testing.T) {
 func TestOneSliceServesManyRunsAtOnce(t *testing.T) {
 	type account struct{ id, sum int }
 	undone := make([]int, 100)
-	saga := func(id int) fx.Op[account] {
-		return fx.Saga(account{id: id}, []fx.Step[account]{
-			{Name: "a", Do: func(_ context.Context, a account) (account, error) { a.sum += a.id; return a, nil },
-				Undo: func(_ context.Context, a account) error { undone[a.id] += a.sum; return nil }},
-			{Name: "b", Do: func(_ context.Context, a account) (account, error) { runtime.Gosched(); return a, errBoom }},
-		})
+	steps := []fx.Step[account]{
+		{Name: "a", Do: func(_ context.Context, a account) (account, error) { a.sum += a.id; return a, nil },
+			Undo: func(_ context.Context, a account) error { undone[a.id] += a.sum; return nil }},
+		{Name: "b", Do: func(_ context.Context, a account) (account, error) { runtime.Gosched(); return a, errBoom }},
 	}
 	var wg sync.WaitGroup
 	for id := range 100 {
-		wg.Go(func() { _, _ = saga(id)(context.Background()) })
+		wg.Go(func() { _, _ = fx.Saga(account{id: id}, steps)(context.Background()) })
 	}
 	wg.Wait()
 	for id, sum := range undone {
