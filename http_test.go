@@ -101,7 +101,7 @@ func (d *dependency) get(ctx context.Context) (string, error) {
 }
 
 // patience is short for a stall, and long for a healthy answer on a busy machine.
-const patience = 300 * time.Millisecond
+const patience = 500 * time.Millisecond
 
 // faults are the ways to be sick, and what tells one from another.
 func (d *dependency) faults() map[string]http.HandlerFunc {
@@ -111,9 +111,10 @@ func (d *dependency) faults() map[string]http.HandlerFunc {
 func TestBreakerOpensOnRealFaultsAndCloses(t *testing.T) {
 	for name := range (&dependency{}).faults() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			d := newDependency(t)
 			opened := make(chan fx.Change, 10)
-			b := &fx.Breaker{Name: "prices", Failures: 3, Cooldown: 50 * time.Millisecond, Probes: 1,
+			b := &fx.Breaker{Name: "prices", Failures: 3, Cooldown: patience, Probes: 1,
 				OnChange: func(c fx.Change) { opened <- c }}
 			op := fx.WithBreaker(fx.WithTimeout(d.get, patience), b)
 
@@ -135,6 +136,7 @@ func TestBreakerOpensOnRealFaultsAndCloses(t *testing.T) {
 
 			d.become(nil)
 			for b.State() != fx.StateClosed { // the first probe after the cooldown closes it
+				<-time.After(time.Millisecond)
 				_, _ = op(t.Context())
 			}
 			v, err = op(t.Context())
