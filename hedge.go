@@ -3,6 +3,7 @@ package fx
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"runtime/debug"
@@ -103,9 +104,22 @@ func (r *race[T]) run(ctx context.Context) (T, error) {
 	<-r.ctx.Done()
 	r.finish(outcome[T]{err: errLost})
 	if r.result.err == errLost {
-		return none[T](), leftBehind(ctx)
+		return none[T](), r.abandoned(ctx)
 	}
 	return r.result.deliver()
+}
+
+// abandoned is the error of a race that its caller has left, with those of the copies that had failed by then.
+func (r *race[T]) abandoned(ctx context.Context) error {
+	err := leftBehind(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, failed := range r.errs {
+		if failed != nil {
+			err = fmt.Errorf("%w; a copy had failed: %w", err, failed)
+		}
+	}
+	return err
 }
 
 func (r *race[T]) arm(delay time.Duration, step func()) {
