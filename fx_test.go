@@ -131,8 +131,12 @@ func policies() map[string]fx.Policy[int] {
 	}
 }
 
+// valueOf forgets how good a result is.
 func valueOf(op fx.Op[fx.Result[int]]) fx.Op[int] {
-	return fx.Then(op, func(_ context.Context, r fx.Result[int]) (int, error) { return r.Value, nil })
+	return func(ctx context.Context) (int, error) {
+		r, err := op(ctx)
+		return r.Value, err
+	}
 }
 
 // A waiter refuses with its error, or lets all pass.

@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"example.com/fx"
+	"example.com/fx/fxtest"
 )
 
 // property checks prop on many examples, each in a bubble of virtual time of its own. A goroutine that an example
@@ -26,6 +27,136 @@ func property(t *testing.T, prop func(*rapid.T)) { rapid.Check(t, bubbled(prop))
 func bubbled(prop func(*rapid.T)) func(*rapid.T) {
 	return func(rt *rapid.T) { rapid.SyncTest(rt, prop) }
 }
+
+// --- the laws of every policy, which package fxtest knows ---
+
+// A member is a policy, and in which ways it is not the identity. Its holders are made when it is applied.
+type member struct {
+	name   string
+	calls  int // of op at most; 0 means one
+	policy fx.Policy[int]
+	terms  []fxtest.Term
+}
+
+var (
+	thrice  = fxtest.Calls(3, "two more attempts or copies")
+	cuts    = fxtest.Cuts("its timeout ends op's context, or a copy won")
+	waits   = fxtest.Waits("it waits between attempts, or for a place")
+	refuses = fxtest.Refuses("it may be open, full or spent")
+	rejects = fxtest.Rejects("odd numbers")
+	answers = fxtest.Answers("there is an alternative")
+	adapts  = fxtest.Adapts("budgets and estimates remember")
+	leaves  = fxtest.Leaves("nobody waits for it")
+	prompt  = fxtest.Prompt("it obeys for an op that does not")
+	shares  = fxtest.Shares("one call serves all")
+)
+
+// core is every With of the core, with settings that differ where the machine does.
+var core = []member{
+	{"identity", 0, func(op fx.Op[int]) fx.Op[int] { return op }, nil},
+	{"timeout", 0, func(op fx.Op[int]) fx.Op[int] { return fx.WithTimeout(op, time.Second) }, []fxtest.Term{cuts}},
+	{"detached", 0, func(op fx.Op[int]) fx.Op[int] { return fx.Detached(op) }, []fxtest.Term{leaves, prompt}},
+	{"check", 0, func(op fx.Op[int]) fx.Op[int] { return fx.WithCheck(op, notOdd) }, []fxtest.Term{rejects}},
+	{"limit", 0, func(op fx.Op[int]) fx.Op[int] { return fx.WithLimit(op, waiter(nil)) }, nil},
+	{"spent limit", 0, func(op fx.Op[int]) fx.Op[int] { return fx.WithLimit(op, waiter(errCause)) }, []fxtest.Term{refuses}},
+	{"retry", 3, func(op fx.Op[int]) fx.Op[int] { return fx.WithRetry(op, fx.Retry{}) }, []fxtest.Term{thrice, waits}},
+	{"retry of all, with a budget", 3, func(op fx.Op[int]) fx.Op[int] {
+		return fx.WithRetry(op, fx.Retry{Budget: &fx.Budget{}, If: func(error) bool { return true }})
+	}, []fxtest.Term{thrice, waits, adapts}},
+	{"breaker", 0, func(op fx.Op[int]) fx.Op[int] { return fx.WithBreaker(op, &fx.Breaker{}) }, []fxtest.Term{refuses}},
+	{"breaker by rate", 0, func(op fx.Op[int]) fx.Op[int] {
+		return fx.WithBreaker(op, &fx.Breaker{Trip: fx.FailureRate(0.5, 5), Slow: 2 * time.Second, MaxCooldown: time.Minute})
+	}, []fxtest.Term{refuses}},
+	{"breaker of the last eight", 0, func(op fx.Op[int]) fx.Op[int] {
+		return fx.WithBreaker(op, &fx.Breaker{Trip: fx.FailureRate(0.3, 4), Last: 8, Probes: 1, ProbeLimit: time.Second})
+	}, []fxtest.Term{refuses}},
+	{"bulkhead", 0, func(op fx.Op[int]) fx.Op[int] { return fx.WithBulkhead(op, &fx.Bulkhead{}) }, []fxtest.Term{refuses}},
+	{"bulkhead with a queue", 0, func(op fx.Op[int]) fx.Op[int] {
+		return fx.WithBulkhead(op, &fx.Bulkhead{Limit: 2, Queue: 5, MaxWait: 2 * time.Second})
+	}, []fxtest.Term{refuses, waits}},
+	{"fallback", 0, func(op fx.Op[int]) fx.Op[int] { return fx.WithFallback(op, fx.Value(7)) }, []fxtest.Term{answers}},
+	{"recover", 0, func(op fx.Op[int]) fx.Op[int] {
+		return fx.WithRecover(op, func(context.Context, error) (int, error) { return 8, nil })
+	}, []fxtest.Term{answers}},
+	{"degraded", 0, func(op fx.Op[int]) fx.Op[int] { return valueOf(fx.WithDegraded(op, fx.Value(9))) }, []fxtest.Term{answers}},
+	{"remember", 0, func(op fx.Op[int]) fx.Op[int] { return fx.Remember(op, &fx.Cache[string, int]{}, "k") }, nil},
+	{"cache", 0, func(op fx.Op[int]) fx.Op[int] {
+		return valueOf(fx.WithCache(op, &fx.Cache[string, int]{Fresh: time.Second}, "k"))
+	}, []fxtest.Term{shares, leaves, prompt}},
+	{"hedge", 3, func(op fx.Op[int]) fx.Op[int] {
+		return fx.WithHedge(op, &fx.Hedge{After: 50 * time.Millisecond, Max: 2})
+	},
+		[]fxtest.Term{thrice, cuts, leaves, prompt, adapts}},
+	{"hedge by quantile", 2, func(op fx.Op[int]) fx.Op[int] { return fx.WithHedge(op, &fx.Hedge{}) },
+		[]fxtest.Term{fxtest.Calls(2, "one copy"), cuts, leaves, prompt, adapts}},
+}
+
+func notOdd(v int) error {
+	if v%2 != 0 {
+		return errors.New("odd")
+	}
+	return nil
+}
+
+// drawStack draws two to six of them and puts them around one another in the order drawn, with the terms of all.
+func drawStack(rt *rapid.T) (fx.Policy[int], []fxtest.Term) {
+	var policies []fx.Policy[int]
+	var terms []fxtest.Term
+	calls := 1
+	for range rapid.IntRange(2, 6).Draw(rt, "depth") {
+		m := core[rapid.IntRange(0, len(core)-1).Draw(rt, "member")]
+		policies = append(policies, m.policy)
+		terms = append(terms, m.terms...)
+		calls *= max(m.calls, 1)
+	}
+	if calls > 1 {
+		terms = append(terms, fxtest.Calls(calls, "each repeats the others"))
+	}
+	return fx.Compose(policies...), terms
+}
+
+func TestEveryWithKeepsTheLaws(t *testing.T) {
+	for _, m := range core {
+		t.Run(m.name, func(t *testing.T) { fxtest.Check(t, m.policy, m.terms...) })
+	}
+}
+
+func TestEveryStackKeepsTheLaws(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		policy, terms := drawStack(rt)
+		fxtest.Laws(policy, terms...)(rt)
+	})
+}
+
+func FuzzEveryStackKeepsTheLaws(f *testing.F) {
+	f.Fuzz(rapid.MakeFuzz(func(rt *rapid.T) {
+		policy, terms := drawStack(rt)
+		fxtest.Laws(policy, terms...)(rt)
+	}))
+}
+
+func TestEveryTypeIsTreatedAlike(t *testing.T) {
+	type user struct {
+		Name  string
+		Spent float64
+	}
+	fxtest.CheckTypes(t, everything[int], everything[*user], thrice, waits, cuts, refuses, answers)
+	fxtest.CheckTypes(t, everything[struct{}], everything[[]string], thrice, waits, cuts, refuses, answers)
+	fxtest.CheckTypes(t, everything[any], everything[user], thrice, waits, cuts, refuses, answers)
+}
+
+// everything is a stack for any type.
+func everything[T any](op fx.Op[T]) fx.Op[T] {
+	var none T
+	op = fx.WithTimeout(op, time.Second)
+	op = fx.WithRetry(op, fx.Retry{})
+	op = fx.WithBreaker(op, &fx.Breaker{Trip: fx.FailureRate(0.5, 5)})
+	op = fx.WithBulkhead(op, &fx.Bulkhead{})
+	op = fx.WithCheck(op, func(T) error { return nil })
+	return fx.WithFallback(op, fx.Value(none))
+}
+
+// --- the algebra: two ways to write the same ---
 
 // A script is what a dependency does to one call after the other; the last line repeats.
 type script []line
@@ -112,10 +243,6 @@ func (l line) play(ctx context.Context, n int) (int, error) {
 
 var layerNames = []string{"timeout", "long timeout", "retry", "breaker", "bulkhead", "check", "fallback", "limit", "remember"}
 
-// racyNames are the layers under which the caller may see its own end or op's answer to it, whichever comes first at
-// that instant.
-var racyNames = append([]string{"hedge", "detached"}, layerNames...)
-
 // layer builds one policy by name, with state of its own.
 func layer(name string) fx.Policy[int] {
 	return func(op fx.Op[int]) fx.Op[int] {
@@ -134,10 +261,6 @@ func layer(name string) fx.Policy[int] {
 			return fx.WithCheck(op, func(int) error { return nil })
 		case "fallback":
 			return fx.WithFallback(op, fx.Fail[int](errors.New("no second best")))
-		case "hedge":
-			return fx.WithHedge(op, &fx.Hedge{After: 2 * time.Hour}) // never, here
-		case "detached":
-			return fx.Detached(op)
 		case "remember":
 			return fx.Remember(op, &fx.Cache[string, int]{}, "a")
 		}
@@ -154,8 +277,6 @@ func layers(names []string) []fx.Policy[int] {
 }
 
 var stacks = rapid.SliceOfN(rapid.SampledFrom(layerNames), 0, 6)
-
-// --- laws ---
 
 func TestComposeIsAssociativeWithAnIdentity(t *testing.T) {
 	property(t, func(rt *rapid.T) {
@@ -252,37 +373,6 @@ func TestRetryCallsOnceMoreThanItFails(t *testing.T) {
 		assert.Len(rt, tr.Starts, min(most, failures+1))
 		assert.Equal(rt, failures < most, tr.Err == "")
 		assert.Equal(rt, time.Duration(len(tr.Starts)-1)*time.Second, tr.Finished)
-	})
-}
-
-func TestEveryStackKeepsItsPromises(t *testing.T) {
-	property(t, func(rt *rapid.T) {
-		names := rapid.SliceOfN(rapid.SampledFrom(racyNames), 0, 6).Draw(rt, "stack, outermost first")
-		s := scripts.Draw(rt, "script")
-		leaves := drawCaller(rt)
-		tr := playAs(leaves, fx.Compose(layers(names)...), s)
-
-		most := 1
-		for _, name := range names {
-			if name == "retry" {
-				most *= 3
-			}
-		}
-		assert.LessOrEqual(rt, len(tr.Starts), most, "at most N calls")
-		for _, start := range tr.Starts {
-			assert.Less(rt, start, leaves.after, "no call starts after the caller has left")
-		}
-		assert.LessOrEqual(rt, tr.Finished, leaves.after, "the caller's end reaches the op")
-		if tr.Finished == leaves.after && tr.Err != "" {
-			assert.True(rt, tr.Classes[2] || tr.Classes[3], "cancellation shows: %s", tr.Err)
-		}
-		if first := s[0]; first.Ends == "panic" && first.Takes < 250*time.Millisecond && first.Takes < leaves.after {
-			assert.Equal(rt, "bad", tr.Panic, "a panic is transparent")
-		}
-		soon := tr.Finished < min(250*time.Millisecond, leaves.after)
-		if tr.Err != "" && len(tr.Starts) == 1 && s[0].Ends == "error" && soon {
-			assert.True(rt, tr.Classes[0], "the cause is not lost: %s", tr.Err)
-		}
 	})
 }
 

@@ -1,0 +1,20 @@
+// Package fxtest proves policies: those of package fx, and the ones you write yourself.
+//
+// A policy is a func(fx.Op[T]) fx.Op[T], and one call checks it against the laws that every policy keeps: it passes on a
+// context that comes from the caller's, starts nothing for a caller who has gone, lets successes, errors, panics and
+// runtime.Goexit through as they are, gives back its places, leaves no goroutine behind, and forgets trouble in time.
+//
+//	func TestTenants(t *testing.T) {
+//		fxtest.Check(t, WithTenants[int], fxtest.Refuses("the tenant's breaker may be open"))
+//	}
+//
+// Where a policy does more than pass a call through, it says so by a [Term] with its reason. What breaks a law is
+// reported with the shortest story that shows it, as Go code for [Replay].
+//
+// The laws are checked in virtual time, within testing/synctest bubbles: an hour of rest costs microseconds, and every
+// instant is exact. Therefore what a policy keeps must be made when it is applied, not in a package-level variable.
+//
+// For what has another shape there are models: CheckBreaker for anything with Allow, CheckLimiter for anything with
+// Acquire and Release, CheckTrip, CheckBackoff and CheckBudget. [Script] and [Dependency] play the other side in
+// virtual time, [Faults] on real sockets.
+package fxtest

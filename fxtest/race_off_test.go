@@ -1,0 +1,5 @@
+//go:build !race
+
+package fxtest_test
+
+const raceEnabled = false
