@@ -25,7 +25,7 @@ func TestReadmeBlocksCompile(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	var compiled strings.Builder
-	for _, pattern := range []string{"*.go", "examples/*/*.go"} {
+	for _, pattern := range []string{"*.go", "examples/*/*.go", "fxtest/*.go", "fxhttp/*.go", "fxhealth/*.go"} {
 		files, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		for _, file := range files {

@@ -1,0 +1,5 @@
+//go:build race
+
+package fxhealth_test
+
+const raceEnabled = true
