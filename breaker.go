@@ -100,7 +100,8 @@ type Breaker struct {
 	// MaxCooldown, where set, makes the cooldown random in the upper half of its value, and lets it double with every
 	// failed probe, up to this. A value below Cooldown means Cooldown.
 	MaxCooldown time.Duration
-	// Probes is how many successful probes, one after the other, close it. 0 means 2, a negative number 1.
+	// Probes is how many successful probes, one after the other, close it. 0 means 2, a negative number 1, more than
+	// 32767 means 32767.
 	Probes int
 	// ProbeLimit is how long a probe may be out before another is let through; the answer of the first is then
 	// ignored. 0 or less means Cooldown.
@@ -112,26 +113,25 @@ type Breaker struct {
 	// it. A hook that is slow or panics neither delays nor breaks the breaker.
 	OnChange func(Change)
 
-	now     atomic.Pointer[period] // nil: closed, and never used yet
-	mu      sync.Mutex             // held to go from one period to the next and to count in the current one
-	changes []Change               // still to be told
-	telling bool                   // a goroutine is at it
+	now    atomic.Pointer[period] // nil: closed, and never used yet
+	mu     sync.Mutex             // held to go from one period to the next and to count in the current one
+	untold *[]Change              // not nil while a goroutine tells OnChange
 }
 
 // A period is one stretch of one state; each probe has a period of its own. A call keeps the period that it began in,
 // and its result is taken only while that period lasts: whatever comes late changes nothing and frees nothing.
 type period struct {
 	state  State
-	forced bool  // stays until Reset
-	trips  int32 // times it has opened since it was last closed, for the growth of the cooldown
+	forced bool         // stays until Reset
+	trips  uint8        // times it has opened since it was last closed, for the growth of the cooldown, at most 255
+	good   int16        // probes that have succeeded
+	row    atomic.Int32 // failures in a row while closed; written under mu
 	// until ends the refusal of callers, by clock: it is the end of the cooldown while open, of the probe's time while
 	// half-open. Before it they get refusal, after it the next one is the probe.
 	until   int64
 	refusal *OpenError
-	good    int32        // probes that have succeeded
-	row     atomic.Int32 // failures in a row while closed; written under mu
-	window  *rolling     // what a closed period counts for Trip: either this,
-	last    *ring        // or this
+	window  *rolling // what a closed period counts for Trip: either this,
+	last    *ring    // or this
 }
 
 // The ends of clock's time.
@@ -514,7 +514,7 @@ func (b *Breaker) open(cause error) {
 	wait := b.cooldown(p.trips)
 	b.move(&period{
 		state:   StateOpen,
-		trips:   min(p.trips+1, math.MaxInt32-1),
+		trips:   max(p.trips, p.trips+1), // 255 and no more
 		until:   later(clockAt(at), wait),
 		refusal: b.refuse(at.Add(wait)),
 	}, cause, at)
@@ -524,7 +524,7 @@ func (b *Breaker) refuse(until time.Time) *OpenError { return &OpenError{Name: b
 
 // cooldown is how long to stay open after opening that many times before. The jitter keeps a fleet of breakers that
 // opened together from probing together.
-func (b *Breaker) cooldown(trips int32) time.Duration {
+func (b *Breaker) cooldown(trips uint8) time.Duration {
 	d := b.firstCooldown()
 	if b.MaxCooldown <= 0 {
 		return d
@@ -566,7 +566,7 @@ func (b *Breaker) probes() int {
 	if b.Probes == 0 {
 		return 2
 	}
-	return min(max(b.Probes, 1), math.MaxInt32)
+	return min(max(b.Probes, 1), math.MaxInt16)
 }
 
 // move makes next the current period, and a Change of it if the state is another. mu is held.
@@ -579,24 +579,25 @@ func (b *Breaker) move(next *period, cause error, at time.Time) {
 	if b.OnChange == nil || change.From == change.To {
 		return
 	}
-	b.changes = append(b.changes, change)
-	if !b.telling {
-		b.telling = true
-		go b.tell()
+	if b.untold != nil {
+		*b.untold = append(*b.untold, change)
+		return
 	}
+	b.untold = &[]Change{change}
+	go b.tell()
 }
 
 // tell calls OnChange for one change after the other, and ends when there is none left.
 func (b *Breaker) tell() {
 	for {
 		b.mu.Lock()
-		if len(b.changes) == 0 {
-			b.changes, b.telling = nil, false
+		if len(*b.untold) == 0 {
+			b.untold = nil
 			b.mu.Unlock()
 			return
 		}
-		change := b.changes[0]
-		b.changes = b.changes[1:]
+		change := (*b.untold)[0]
+		*b.untold = (*b.untold)[1:]
 		b.mu.Unlock()
 		b.tellOne(change)
 	}

@@ -40,25 +40,32 @@ func anyNil[T any](ops []Op[T]) bool {
 	return false
 }
 
-// fallBack tries the alternatives after op has failed with err.
-func fallBack[T any](ctx context.Context, alts []Op[T], v T, err error) (T, error) {
+// fallBack tries the alternatives after op has failed with first.
+func fallBack[T any](ctx context.Context, alts []Op[T], v T, first error) (T, error) {
 	if len(alts) == 0 {
-		return v, err
+		return v, first
 	}
-	outer, failed := noteIn(ctx), fallbackError{first: err}
+	outer := noteIn(ctx)
+	var then []error
 	for _, alt := range alts {
 		if ctx.Err() != nil {
-			failed.then = append(failed.then, over(ctx))
+			then = append(then, over(ctx))
 			break
 		}
-		own, n := outer.below(ctx)
-		if v, err = alt(own); err == nil {
-			outer.add(n, &failed)
+		own, n := ctx, (*note)(nil)
+		if outer != nil { // one that fails leaves nothing on it
+			own, n = withNote(ctx)
+		}
+		v, err := alt(own)
+		if err == nil {
+			if outer != nil {
+				outer.add(n, append([]error{first}, then...))
+			}
 			return v, nil
 		}
-		failed.then = append(failed.then, err)
+		then = append(then, err)
 	}
-	return none[T](), failed.keep()
+	return none[T](), &fallbackError{first, then}
 }
 
 func none[T any]() (v T) { return v }
@@ -78,9 +85,6 @@ func (e *fallbackError) Error() string {
 }
 
 func (e *fallbackError) Unwrap() []error { return append([]error{e.first}, e.then...) }
-
-// keep moves e to the heap, which only an error that is returned has to pay for.
-func (e fallbackError) keep() error { return &e }
 
 // WithRecover answers a failure of op with what f makes of it. If f fails too, the error unwraps to both. After ctx
 // has ended f is not asked, and a panic is not answered.
@@ -150,16 +154,8 @@ func withNote(ctx context.Context) (context.Context, *note) {
 	return context.WithValue(ctx, noteKey{}, n), n
 }
 
-// below gives an alternative a note of its own, so that one which fails leaves nothing on n.
-func (n *note) below(ctx context.Context) (context.Context, *note) {
-	if n == nil {
-		return ctx, nil
-	}
-	return withNote(ctx)
-}
-
 // add takes over what part has learned, and that it is second best if something failed before it.
-func (n *note) add(part *note, before *fallbackError) {
+func (n *note) add(part *note, before []error) {
 	if n == nil {
 		return
 	}
@@ -169,10 +165,7 @@ func (n *note) add(part *note, before *fallbackError) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.age = max(n.age, age)
-	if before != nil {
-		n.causes = append(n.causes, before.Unwrap()...)
-	}
-	n.causes = append(n.causes, learned...)
+	n.causes = append(append(n.causes, before...), learned...)
 }
 
 // aged notes that a part of the answer is that old.
@@ -308,7 +301,7 @@ func serve[K comparable, T any](ctx context.Context, e entry[K, T], age time.Dur
 	if n := noteIn(ctx); n != nil {
 		n.aged(age)
 		if e.failed != nil {
-			n.add(new(note), &fallbackError{first: e.failed})
+			n.add(new(note), []error{e.failed})
 		}
 	}
 	return Result[T]{Value: e.v, Degraded: e.failed != nil, Age: age, Cause: e.failed}
