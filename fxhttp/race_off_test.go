@@ -1,0 +1,5 @@
+//go:build !race
+
+package fxhttp_test
+
+const raced = false
