@@ -131,10 +131,11 @@ func forgets[T any](c contract, policy fx.Policy[T], s *stage[T], story Story[T]
 	}
 	var control Story[T]
 	for _, r := range s.runs {
-		if r.group < late && r.ended > story.Calls[late].At {
-			if !r.runsAt(story.Calls[late].At) {
-				return "" // still waiting for something: the rest was none
-			}
+		switch at := story.Calls[late].At; {
+		case r.group >= late:
+		case !r.runsAt(at) && r.ended > at:
+			return "" // still waiting for something: the rest was none
+		case r.runsAt(at):
 			call := r.call
 			call.At, call.Times = r.begin, 1
 			control.Calls = append(control.Calls, call)

@@ -391,8 +391,10 @@ func (s *stage[T]) over() (last time.Duration) {
 }
 
 func tellsToStop[T any](c contract, _ *stage[T], r *run[T]) string {
-	if r.untold > 0 && !c.has(shares) {
-		return "op was still running when the call returned, under a context that had not ended"
+	for _, v := range r.visits {
+		if v.left && v.ctxEnd > r.ended && v.ended > r.ended && !c.has(shares) {
+			return "op was still running when the call returned, under a context that did not end then"
+		}
 	}
 	return ""
 }

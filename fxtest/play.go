@@ -47,7 +47,6 @@ type run[T any] struct {
 	visits  []*visit[T]
 	running int // visits that were not over when the call returned
 	loose   int // contexts of op that was over which were not released then
-	untold  int // contexts of op that still ran which had not ended then
 
 	outcome[T]
 	done  bool
@@ -61,6 +60,7 @@ type visit[T any] struct {
 	began, ended time.Duration
 	dead         bool          // the caller's context had ended before
 	late         bool          // the call had returned before
+	left         bool          // it still ran when the call returned
 	ctxErr       error         // when it ended
 	ctxEnd       time.Duration // when its context ended, if that was before
 	release      func() bool
@@ -198,15 +198,11 @@ func (s *stage[T]) finish(r *run[T]) {
 	defer s.mu.Unlock()
 	r.done, r.ended = true, s.now()
 	for _, v := range r.visits {
-		alive := v.ctx.Err() == nil
-		switch {
-		case v.over && alive && v.ctx.Done() != r.ctx.Done():
-			r.loose++
-		case !v.over && alive:
-			r.untold++
-			fallthrough
-		case !v.over:
+		if !v.over {
 			r.running++
+			v.left = true
+		} else if v.ctx.Err() == nil && v.ctx.Done() != r.ctx.Done() {
+			r.loose++
 		}
 	}
 	s.closed()
