@@ -40,9 +40,10 @@ type run[T any] struct {
 	number int // which of all callers
 	begin  time.Duration
 
-	ctx   context.Context
-	cause error
-	end   time.Duration // when ctx ends
+	ctx     context.Context
+	cause   error
+	end     time.Duration // when ctx ends
+	release func()        // of ctx, when all is over: a caller may go on with it
 
 	visits  []*visit[T]
 	running int // visits that were not over when the call returned
@@ -122,6 +123,9 @@ func play[T any](c contract, policy fx.Policy[T], story Story[T]) *stage[T] {
 	if runtime.NumGoroutine() > before {
 		s.left = leftGoroutine()
 	}
+	for _, r := range s.runs {
+		r.release()
+	}
 	time.Sleep(rest) // for what a forgotten timer does
 	synctest.Wait()
 	return s
@@ -153,8 +157,7 @@ func (s *stage[T]) now() time.Duration { return time.Since(s.start) }
 func (s *stage[T]) call(op fx.Op[T], r *run[T]) {
 	time.Sleep(r.begin)
 	r.cause = fmt.Errorf("caller %d left", r.number+1)
-	ctx, release := r.context()
-	defer release()
+	ctx := r.context()
 	returned := false
 	defer func() {
 		if p := recover(); p != nil {
@@ -170,15 +173,15 @@ func (s *stage[T]) call(op fx.Op[T], r *run[T]) {
 
 // context makes the caller's context. Its end comes some nanoseconds later than the story says, other ones for each
 // caller, so that nothing else happens in that instant.
-func (r *run[T]) context() (context.Context, func()) {
+func (r *run[T]) context() context.Context {
 	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), callerKey{}, r))
-	stop := func() { cancel(context.Canceled) }
+	r.release = func() { cancel(context.Canceled) }
 	apart := time.Duration(r.number + 1)
 	r.end = never
 	if r.call.Limit > 0 {
 		r.end = r.begin + r.call.Limit + apart
 		deadline, drop := context.WithDeadlineCause(ctx, time.Now().Add(r.call.Limit+apart), r.cause)
-		ctx, stop = deadline, func() { drop(); cancel(context.Canceled) }
+		ctx, r.release = deadline, func() { drop(); cancel(context.Canceled) }
 	}
 	if r.call.Cancel > 0 {
 		r.end = min(r.end, r.begin+r.call.Cancel+apart)
@@ -189,7 +192,7 @@ func (r *run[T]) context() (context.Context, func()) {
 		cancel(r.cause)
 	}
 	r.ctx = ctx
-	return ctx, stop
+	return ctx
 }
 
 // finish closes the books of a call.
