@@ -419,6 +419,3 @@ func same(a, b any) (equal bool) {
 
 // isError: two errors with one text are two errors.
 func isError(v any) bool { _, is := v.(error); return is }
-
-// offset is how long after the start of the story d is, for messages.
-func offset(d time.Duration) string { return d.Round(time.Microsecond).String() }
