@@ -28,8 +28,8 @@ func kinds() []kind {
 
 // Why targets of memory are missed.
 const (
-	reasonBreakerBytes = "A fresh one keeps to it. The first call makes an object of 64 B for the period, which is what lets results of an earlier period change nothing."
-	reasonWindowBytes  = "A fresh one keeps to it. The first call makes the period (64 B) and the eleven slices of its window (144 B), and sets a timer for the end of a slice, with a function to run then (138 B), so that a success need not read the clock."
+	reasonBreakerBytes = "A fresh one keeps to it. The first call makes an object of 48 B for the period, which is what lets results of an earlier period change nothing."
+	reasonWindowBytes  = "A fresh one keeps to it. The first call makes the period (48 B) and the eleven slices of its window (144 B), and sets a timer for the end of a slice, with a function to run then (138 B), so that a success need not read the clock."
 )
 
 func breakerKinds() []kind {

@@ -26,7 +26,7 @@ func bulkheadFree() row {
 	return row{
 		name:   "bulkhead free",
 		op:     same(answer),
-		target: target{ns: 8},
+		target: target{ns: 8, reason: "It takes a seat and gives it back by one compare-and-swap each, which no other semaphore here does for less; beside them stand the look at the context and the deferred call that gives the seat back when the op panics."},
 		contenders: []contender{
 			{lib: libFx, build: func() policy { return fxBulkhead(&fx.Bulkhead{Limit: seats}) }},
 			{lib: "x/sync", build: func() policy { return xsyncSemaphore(seats) }},
