@@ -56,7 +56,7 @@ func Laws[T any](policy fx.Policy[T], terms ...Term) func(*rapid.T) {
 
 func mustPolicy[T any](name string, policy fx.Policy[T]) {
 	if policy == nil {
-		panic("fxtest: " + name + " needs a policy, as in fxtest." + name + "(t, guarded[int])")
+		panic("fxtest: " + name + " needs a policy, a func(fx.Op[T]) fx.Op[T] such as guarded[int]")
 	}
 }
 

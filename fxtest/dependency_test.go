@@ -425,6 +425,32 @@ func BenchmarkDependency(b *testing.B) {
 	}
 }
 
+// Call is an Op, and one with another result is put around it by Then.
+func TestDependencyIsAnOp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		users := &fxtest.Dependency{Latency: fxtest.Constant(time.Second), Outages: []fxtest.Outage{{Until: time.Second}}}
+		op := fx.WithRetry(fx.Then(users.Call, func(context.Context, int) (string, error) { return "Alice", nil }), fx.Retry{Backoff: fx.Constant(time.Second)})
+		start := time.Now()
+		name, err := op(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, "Alice", name)
+		assert.Equal(t, 2*time.Second, time.Since(start))
+		assert.Equal(t, 1, books(t, users).Refused)
+	})
+}
+
+func ExampleLatency_Tail() {
+	slow := fxtest.LogNormal(10*time.Millisecond, 30*time.Millisecond).Tail(0.02, fxtest.Constant(time.Second))
+	random := rand.New(rand.NewPCG(1, 1))
+	drawn := make([]time.Duration, 10_000)
+	for i := range drawn {
+		drawn[i] = slow(random)
+	}
+	slices.Sort(drawn)
+	fmt.Println("p50", drawn[5000].Round(time.Millisecond), "p99", drawn[9900])
+	// Output: p50 10ms p99 1s
+}
+
 func ExampleDependency() {
 	users := &fxtest.Dependency{Workers: 2, Queue: 1, Latency: fxtest.Constant(20 * time.Millisecond)}
 	var wg sync.WaitGroup

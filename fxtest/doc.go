@@ -14,7 +14,7 @@
 // The laws are checked in virtual time, within testing/synctest bubbles: an hour of rest costs microseconds, and every
 // instant is exact. Therefore what a policy keeps must be made when it is applied, not in a package-level variable.
 //
-// For what has another shape there are models: CheckBreaker for anything with Allow, CheckLimiter for anything with
-// Acquire and Release, CheckTrip, CheckBackoff and CheckBudget. [Script] and [Dependency] play the other side in
-// virtual time, [Faults] on real sockets.
+// What a policy is for, its limits and rates and cooldowns, is for models to judge: [CheckBreaker], [CheckLimiter],
+// [CheckRate], [CheckTrip], [CheckBackoff] and [CheckBudget] compare it with a machine of a few lines under any sequence
+// of events. [Script] and [Dependency] play the other side in virtual time, [Faults] and [Listener] on real sockets.
 package fxtest

@@ -324,6 +324,24 @@ func TestConnectionsAreLimited(t *testing.T) {
 	assert.Equal(t, whole, body)
 }
 
+func ExampleListener() {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	listener := &fxtest.Listener{Listener: inner, Fault: fxtest.Mute}
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.NotFoundHandler()}}
+	server.Start()
+	defer server.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+	_, err = server.Client().Do(req)
+	fmt.Println(errors.Is(err, context.DeadlineExceeded), listener.Count(fxtest.Mute))
+	// Output: true 1
+}
+
 func ExampleFaults() {
 	faults := &fxtest.Faults{Turns: []fxtest.Fault{fxtest.Unavailable, fxtest.DropBody, fxtest.Pass}}
 	server := httptest.NewServer(faults)

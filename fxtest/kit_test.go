@@ -137,8 +137,8 @@ func TestPolicyThatLooksAtTypesIsCaught(t *testing.T) {
 
 func TestMisuseOfTheKit(t *testing.T) {
 	assert.PanicsWithValue(t, `fxtest: Waits needs its reason, as in fxtest.Calls(3, "retries twice")`, func() { fxtest.Waits("") })
-	assert.PanicsWithValue(t, "fxtest: Check needs a policy, as in fxtest.Check(t, guarded[int])", func() { fxtest.Laws[int](nil) })
-	assert.PanicsWithValue(t, "fxtest: CheckTypes needs a policy, as in fxtest.CheckTypes(t, guarded[int])", func() { fxtest.TypeLaws[int, string](nil, nil) })
+	assert.PanicsWithValue(t, "fxtest: Check needs a policy, a func(fx.Op[T]) fx.Op[T] such as guarded[int]", func() { fxtest.Laws[int](nil) })
+	assert.PanicsWithValue(t, "fxtest: CheckTypes needs a policy, a func(fx.Op[T]) fx.Op[T] such as guarded[int]", func() { fxtest.TypeLaws[int, string](nil, nil) })
 }
 
 func FuzzGuardedKeepsTheLaws(f *testing.F) {
