@@ -356,6 +356,39 @@ func TestStoreIsSharedAndKeepsTheAge(t *testing.T) {
 	})
 }
 
+func TestCacheTellsWhatItHasSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{}
+		c := &fx.Cache[string, int]{Store: s, Size: 2}
+		_, _ = c.Recall("a")(t.Context())
+		assert.Equal(t, fx.CacheCounts{Misses: 1}, c.Counts())
+		_, _ = fx.Remember(fx.Value(7), c, "a")(t.Context())
+		_, _ = c.Recall("a")(t.Context())
+		_, _ = fx.WithCache(fx.Value(7), c, "a")(t.Context())
+		synctest.Wait()
+		assert.Equal(t, fx.CacheCounts{Entries: 1, Hits: 2, Misses: 1}, c.Counts())
+		for _, key := range []string{"b", "c"} {
+			_, _ = fx.Remember(fx.Value(8), c, key)(t.Context())
+		}
+		synctest.Wait()
+		_, _ = c.Recall("a")(t.Context())
+		assert.Equal(t, fx.CacheCounts{Entries: 2, Hits: 2, Misses: 2, Fetched: 1}, c.Counts(), "a had made room, and the store had it")
+		time.Sleep(2 * time.Hour)
+		_, _ = c.Recall("a")(t.Context())
+		assert.Equal(t, fx.CacheCounts{Entries: 1, Hits: 2, Misses: 3, Fetched: 1}, c.Counts(), "too old is not there")
+
+		sick := &fx.Cache[string, int]{Store: &shelf{sick: func() error { return errBoom }}}
+		_, _ = sick.Recall("a")(t.Context())
+		assert.Equal(t, fx.CacheCounts{Misses: 1, Errs: 1}, sick.Counts())
+	})
+}
+
+func TestResultTellsItsQuality(t *testing.T) {
+	r := fx.Result[int]{Value: 7, Degraded: true, Age: time.Minute, Cause: errBoom}
+	degraded, age, cause := r.Quality()
+	assert.Equal(t, fx.Result[int]{Value: 7, Degraded: degraded, Age: age, Cause: cause}, r)
+}
+
 func TestSickStoreNeitherFailsNorDelaysACall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

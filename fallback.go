@@ -111,6 +111,11 @@ type Result[T any] struct {
 	Cause    error         // why the best answer was not to be had; nil if it was
 }
 
+// Quality is all but the value, for what watches Results of any type.
+func (r Result[T]) Quality() (degraded bool, age time.Duration, cause error) {
+	return r.Degraded, r.Age, r.Cause
+}
+
 // WithDegraded is [WithFallback] that says what it served. The Result also tells of fallbacks further inside, so that
 // no degradation is silent.
 func WithDegraded[T any](op Op[T], alts ...Op[T]) Op[Result[T]] {
@@ -224,8 +229,27 @@ type Cache[K comparable, T any] struct {
 	entries map[K]*list.Element // of *entry[K, T]
 	recent  list.List           // the most recently used first
 	flights map[K]*flight[T]
+	counts  CacheCounts
 	store   Breaker // in front of Store.Get
 	writes  Bulkhead
+}
+
+// CacheCounts are what a [Cache] has seen since it was made.
+type CacheCounts struct {
+	Entries int // values in memory at this moment
+	Hits    int // looks that found a value in memory
+	Misses  int // looks that did not
+	Fetched int // of the misses, those that the Store answered
+	Errs    int // what OnErr was told, if there was one
+}
+
+// Counts returns the counts of this moment.
+func (c *Cache[K, T]) Counts() CacheCounts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	counts := c.counts
+	counts.Entries = c.recent.Len()
+	return counts
 }
 
 // entry is a remembered value.
@@ -330,13 +354,16 @@ func (c *Cache[K, T]) find(key K) (e entry[K, T], age time.Duration, ok bool) {
 	defer c.mu.Unlock()
 	el := c.entries[key]
 	if el == nil {
+		c.counts.Misses++
 		return e, 0, false
 	}
 	e = *el.Value.(*entry[K, T])
 	if age = time.Duration(clock() - e.at); age >= c.stale() {
+		c.counts.Misses++
 		c.remove(el)
 		return e, 0, false
 	}
+	c.counts.Hits++
 	c.recent.MoveToFront(el)
 	return e, age, true
 }
@@ -402,6 +429,7 @@ func (c *Cache[K, T]) fetch(ctx context.Context, key K) (e entry[K, T], age time
 	}
 	e = entry[K, T]{key: key, v: got.v, at: clock() - int64(got.age)}
 	c.put(key, e.v, e.at)
+	c.count(&c.counts.Fetched)
 	return e, got.age, nil
 }
 
@@ -459,7 +487,14 @@ func (c *Cache[K, T]) write(ctx context.Context, key K, v T) {
 	}
 }
 
+func (c *Cache[K, T]) count(n *int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*n++
+}
+
 func (c *Cache[K, T]) onErr(ctx context.Context, err error) {
+	c.count(&c.counts.Errs)
 	if c.OnErr != nil {
 		c.OnErr(ctx, err)
 	}

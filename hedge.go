@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,6 +38,25 @@ type Hedge struct {
 	once    sync.Once
 	own     Budget
 	latency quantile
+	started atomic.Int64 // further copies, see HedgeCounts
+	won     atomic.Int64
+	wasted  atomic.Int64
+}
+
+// HedgeCounts are what the further copies of a [Hedge] came to since it was made. Those that are neither won nor wasted
+// still run.
+type HedgeCounts struct {
+	Started int           // further copies
+	Won     int           // of them, those whose answer was taken
+	Wasted  int           // of them, those that ended in vain
+	Delay   time.Duration // how long the next call would wait for a further copy; 0 also while it hedges none
+}
+
+// Counts returns the counts of this moment.
+func (h *Hedge) Counts() HedgeCounts {
+	delay, _ := h.wait()
+	won, wasted := int(h.won.Load()), int(h.wasted.Load())
+	return HedgeCounts{Started: int(h.started.Load()), Won: won, Wasted: wasted, Delay: delay}
 }
 
 // WithHedge calls op, and calls it again while no answer comes, as h says; the first success wins. It answers slowness,
@@ -146,6 +166,9 @@ func (r *race[T]) begin(delay time.Duration) (n int, ok bool) {
 	r.started++
 	r.running++
 	r.left.start()
+	if n > 0 {
+		r.h.started.Add(1)
+	}
 	if n > 0 && r.started <= r.h.most() {
 		r.timer.Reset(delay)
 	}
@@ -174,16 +197,25 @@ func (r *race[T]) ended(o outcome[T]) {
 	if o.i == 0 {
 		r.feed(o.ok())
 	}
-	switch {
-	case o.err == nil || r.lastError(&o):
-		if r.finish(o) || !o.ok() {
-			r.left.end()
-			return
-		}
-		dispose(o.v, r.discard)
-		r.left.end(o.v)
-	default:
+	ok := o.ok()
+	won := (o.err == nil || r.lastError(&o)) && r.finish(o) && ok
+	r.count(o.i, won)
+	if won || !ok {
 		r.left.end()
+		return
+	}
+	dispose(o.v, r.discard)
+	r.left.end(o.v)
+}
+
+// count adds the end of a further copy to the counts of the hedge.
+func (r *race[T]) count(n int, won bool) {
+	switch {
+	case n == 0:
+	case won:
+		r.h.won.Add(1)
+	default:
+		r.h.wasted.Add(1)
 	}
 }
 

@@ -206,6 +206,33 @@ func TestHedgesStayWithinTheBudget(t *testing.T) {
 	})
 }
 
+func TestHedgeTellsWhatItsCopiesCameTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := after1s()
+		assert.Equal(t, fx.HedgeCounts{Delay: time.Second}, h.Counts())
+		_, _ = fx.WithHedge(fx.Value(1), h)(t.Context())
+		assert.Equal(t, fx.HedgeCounts{Delay: time.Second}, h.Counts(), "no copy, nothing counted")
+		for _, op := range []fx.Op[int]{
+			each(hang, fx.Value(2)),                                                             // won
+			each(takes(2*time.Second, 1, nil), hang),                                            // overtaken
+			each(takes(2*time.Second, 1, nil), fx.Fail[int](errBoom)),                           // failed
+			each(takes(1500*time.Millisecond, 0, errBoom), takes(2*time.Second, 0, errCause)),   // failed last
+			each(takes(2*time.Second, 1, nil), deaf(time.Hour, 2, nil)),                         // runs on
+			each(takes(2*time.Second, 1, nil), func(context.Context) (int, error) { panic(1) }), // panicked
+		} {
+			func() {
+				defer func() { _ = recover() }()
+				_, _ = fx.WithHedge(op, h)(t.Context())
+			}()
+			synctest.Wait()
+		}
+		assert.Equal(t, fx.HedgeCounts{Started: 6, Won: 1, Wasted: 4, Delay: time.Second}, h.Counts())
+		time.Sleep(2 * time.Hour)
+		assert.Equal(t, fx.HedgeCounts{Started: 6, Won: 1, Wasted: 5, Delay: time.Second}, h.Counts(), "the late one has come")
+		journal.take()
+	})
+}
+
 func TestNothingIsHedgedBeforeTheLatencyIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var hedges atomic.Int64

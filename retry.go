@@ -579,7 +579,25 @@ type Budget struct {
 	// Window is how long a first attempt counts. 0 means 10s, less than 10ms means 10ms.
 	Window time.Duration
 
-	calls rolling
+	calls  rolling
+	denied int // under calls.mu
+}
+
+// BudgetCounts are what a [Budget] has seen.
+type BudgetCounts struct {
+	First  int // first attempts in the latest Window
+	Again  int // retries and hedges in it
+	Left   int // how many more of them there is room for at this moment
+	Denied int // how many it has stopped since it was made
+}
+
+// Counts returns the counts of this moment.
+func (b *Budget) Counts() BudgetCounts {
+	b.calls.mu.Lock()
+	defer b.calls.mu.Unlock()
+	room := b.room()
+	first, again := b.calls.sum(tenths)
+	return BudgetCounts{First: first, Again: again, Left: int(max(room, 0)), Denied: b.denied}
 }
 
 // deposit counts a first attempt.
@@ -587,17 +605,22 @@ func (b *Budget) deposit() { b.calls.add(b.Window) }
 
 // withdraw counts a retry, if there is room for one.
 func (b *Budget) withdraw() bool {
-	r := &b.calls
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.fold(b.Window)
-	first, _ := r.sum(tenths)
-	_, retries := r.sum(tenths + 1)                                     // one more, so that the slice which is leaving still counts whole
-	if float64(retries+1) > b.ratio()*float64(first)+b.reserve()+1e-9 { // 0.29 * 100 is a little less than 29
+	b.calls.mu.Lock()
+	defer b.calls.mu.Unlock()
+	if b.room() < 1 {
+		b.denied++
 		return false
 	}
-	r.bad()
+	b.calls.bad()
 	return true
+}
+
+// room is how many more retries it would let through. mu of calls is held.
+func (b *Budget) room() float64 {
+	b.calls.fold(b.Window)
+	first, _ := b.calls.sum(tenths)
+	_, again := b.calls.sum(tenths + 1)                                           // one more, so that the slice which is leaving still counts whole
+	return math.Floor(b.ratio()*float64(first)+b.reserve()+1e-9) - float64(again) // 0.29 * 100 is a little less than 29
 }
 
 func (b *Budget) ratio() float64 {

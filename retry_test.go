@@ -437,6 +437,24 @@ func TestBudgetChargesRetriesOnly(t *testing.T) {
 	})
 }
 
+func TestBudgetTellsWhatItHasSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget := &fx.Budget{Ratio: 0.2, PerSecond: -1}
+		assert.Equal(t, fx.BudgetCounts{}, budget.Counts())
+		for range 10 {
+			_, _ = fx.WithRetry(fx.Value(1), fx.Retry{Budget: budget})(t.Context())
+		}
+		assert.Equal(t, fx.BudgetCounts{First: 10, Left: 2}, budget.Counts())
+		op := fx.WithRetry(fx.Fail[int](errBoom), fx.Retry{Backoff: fx.Constant(0), Budget: budget})
+		for range 3 {
+			_, _ = op(t.Context())
+		}
+		assert.Equal(t, fx.BudgetCounts{First: 13, Again: 2, Denied: 2}, budget.Counts(), "2 retries of the first, none of the others")
+		time.Sleep(12 * time.Second)
+		assert.Equal(t, fx.BudgetCounts{Denied: 2}, budget.Counts(), "a window later")
+	})
+}
+
 func TestZeroBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64
