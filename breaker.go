@@ -2,6 +2,7 @@ package fx
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -57,7 +58,7 @@ type Change struct {
 	Name     string
 	From, To State
 	Counts   Counts    // what was counted before the change
-	Cause    error     // the failure that opened it; nil when time, a success, Force or Reset changed it
+	Cause    error     // the failure that opened it, see ErrSlow and ErrNoReturn too; nil when time, a success, Force or Reset changed it
 	At       time.Time // when
 }
 
@@ -349,7 +350,7 @@ func (b *Breaker) leave(ctx context.Context, c ticket, err error) {
 }
 
 // lost takes the end of a call that did not return.
-func (b *Breaker) lost(c ticket) { b.failed(c.period, errNoReturn) }
+func (b *Breaker) lost(c ticket) { b.failed(c.period, ErrNoReturn) }
 
 // judge finds the verdict on a call, and for a failure its cause. No lock is held: it asks Failure.
 func (b *Breaker) judge(ctx context.Context, c ticket, err error) (verdict, error) {
@@ -372,6 +373,9 @@ func (b *Breaker) judge(ctx context.Context, c ticket, err error) (verdict, erro
 	return failure, err
 }
 
+// ErrSlow is matched by the Cause of a [Change] that a call longer than Slow brought about.
+var ErrSlow = errors.New("fx: call took too long")
+
 // slowError is the cause of a change that a slow call brought about.
 type slowError struct {
 	took, limit time.Duration
@@ -386,7 +390,8 @@ func (e *slowError) Error() string {
 	return msg
 }
 
-func (e *slowError) Unwrap() error { return e.err }
+func (e *slowError) Is(target error) bool { return target == ErrSlow }
+func (e *slowError) Unwrap() error        { return e.err }
 
 // giveBack makes room for the next probe. A closed breaker has nothing to take back.
 func (b *Breaker) giveBack(p *period) {

@@ -305,6 +305,7 @@ func TestSlowSuccessIsAFailure(t *testing.T) {
 		synctest.Wait()
 		require.Len(t, changes, 1)
 		assert.EqualError(t, changes[0].Cause, "fx: call took 1.000000001s, longer than Slow (1s)")
+		assert.ErrorIs(t, changes[0].Cause, fx.ErrSlow)
 	})
 }
 

@@ -141,7 +141,7 @@ func TestRefreshThatPanicsOrHangsHarmsNobody(t *testing.T) {
 		r, err := op(t.Context())
 		require.NoError(t, err)
 		assert.True(t, r.Degraded)
-		assert.EqualError(t, r.Cause, "fx: the call did not return (panic or Goexit)")
+		assert.Equal(t, fx.ErrNoReturn, r.Cause)
 		time.Sleep(30*time.Second + 1)
 		_, _ = op(t.Context())
 		synctest.Wait()

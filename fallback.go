@@ -609,7 +609,7 @@ func (c *Cache[K, T]) call(ctx context.Context, key K, f *flight[T], op Op[T]) (
 	returned := false
 	defer func() {
 		if !returned {
-			c.blame(key, errNoReturn)
+			c.blame(key, ErrNoReturn)
 		}
 	}()
 	v, err := op(ctx)

@@ -270,7 +270,7 @@ func (o *outcome[T]) cause() error {
 	if o.err != nil {
 		return o.err
 	}
-	return errNoReturn
+	return ErrNoReturn
 }
 
 // deliver ends the waiting goroutine's call the way the other ended.
@@ -284,8 +284,9 @@ func (o *outcome[T]) deliver() (T, error) {
 	return o.v, o.err
 }
 
-// errNoReturn stands for the error of a call that ended in a panic or a Goexit.
-var errNoReturn = errors.New("fx: the call did not return (panic or Goexit)")
+// ErrNoReturn stands for the error of a call that ended in a panic or a Goexit where there is no error to tell of, such
+// as in the Cause of a [Change].
+var ErrNoReturn = errors.New("fx: the call did not return (panic or Goexit)")
 
 // WithTimeout gives op a context that ends after d, or earlier with its parent; under a parent whose deadline is
 // nearer it makes no timer. It waits for op to return, so op has to obey its context. An error after d has passed
@@ -578,7 +579,7 @@ func isCause(err, cause error) bool {
 func answerLost(err error) bool {
 	switch err {
 	case context.Canceled, context.DeadlineExceeded, os.ErrDeadlineExceeded, io.EOF, io.ErrUnexpectedEOF,
-		io.ErrClosedPipe, net.ErrClosed, errNoReturn:
+		io.ErrClosedPipe, net.ErrClosed, ErrNoReturn:
 		return true
 	}
 	if errno, ok := err.(syscall.Errno); ok && connectionBroke(errno) {

@@ -208,7 +208,7 @@ func (r *sagaRun[S]) run(i int) {
 	defer func() {
 		if !returned {
 			r.settle(i)
-			r.stopAt(i, stepUncertain, errNoReturn)
+			r.stopAt(i, stepUncertain, ErrNoReturn)
 			slog.Error("fx: a step of a saga did not return", "err", r.sagaError(r.back()))
 		}
 	}()
