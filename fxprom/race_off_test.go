@@ -1,0 +1,5 @@
+//go:build !race
+
+package fxprom_test
+
+const raceDetector = false
