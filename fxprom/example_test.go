@@ -125,3 +125,30 @@ func show(c prometheus.Collector, name, word string) {
 		}
 	}
 }
+
+// observed stands in the README of fx.
+func observed[T any](op fx.Op[T]) fx.Op[T] {
+	op = fxprom.Observe(op, "users/attempt") // what the dependency sees
+	op = fx.WithRetry(op, fx.Retry{Budget: spare})
+	op = fxprom.Observe(op, "users") // what callers see
+	return op
+}
+
+func TestBothPlacesCount(t *testing.T) {
+	v, err := observed(fx.Value(7))(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 7, v)
+}
+
+func ExampleRules() {
+	for line := range strings.Lines(fxprom.Rules) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "- alert: "); ok {
+			fmt.Println(name)
+		}
+	}
+	// Output:
+	// FxBreakerOpen
+	// FxRejections
+	// FxAmplification
+	// FxDegraded
+}
