@@ -97,7 +97,7 @@ func outcome(ctx context.Context, err error) string {
 
 // class is the class of an error. A call that was retried is what its first attempt was.
 func class(err error) string {
-	if again := (*fx.RetryError)(nil); errors.As(err, &again) && len(again.Errs) > 0 {
+	for again := (*fx.RetryError)(nil); errors.As(err, &again) && len(again.Errs) > 0; {
 		err = again.Errs[0]
 	}
 	for _, c := range classes {
@@ -119,5 +119,4 @@ var classes = []struct {
 	{fx.ErrClosed, table.Closed},
 	{fx.ErrLimit, table.Limited},
 	{context.DeadlineExceeded, table.Timeout},
-	{context.Canceled, table.Canceled},
 }

@@ -88,6 +88,8 @@ func TestEveryOutcomeIsCounted(t *testing.T) {
 		{"failure", fails, t.Context()},
 		{"failure", fx.WithRetry(fx.Fail[int](errBoom), fx.Retry{Backoff: fx.Constant(0)}), t.Context()},
 		{"failure", fx.WithRetry(firstThen(fails, fx.WithBreaker(fails, open)), fx.Retry{Backoff: fx.Constant(0)}), t.Context()},
+		{"failure", fx.WithRetry(fx.WithRetry(firstThen(fails, fx.WithBreaker(fails, open)), fx.Retry{Backoff: fx.Constant(0)}), fx.Retry{Backoff: fx.Constant(0)}), t.Context()},
+		{"failure", fx.Fail[int](context.Canceled), t.Context()}, // not by the caller
 		{"timeout", fx.WithTimeout(hang, time.Nanosecond), t.Context()},
 		{"timeout", hang, late},
 		{"timeout", fx.Fail[int](fmt.Errorf("users: %w", context.DeadlineExceeded)), t.Context()},

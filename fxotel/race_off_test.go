@@ -1,0 +1,5 @@
+//go:build !race
+
+package fxotel_test
+
+const raceDetector = false
