@@ -237,7 +237,8 @@ func (b *Bulkhead) wait(ctx context.Context, w *waiter) error {
 	}
 }
 
-// giveUp leaves the queue. If w has been called in the meantime it passes its seat on.
+// giveUp leaves the queue. If w has been called in the meantime it passes its seat on, and if it has been refused that
+// came first.
 func (b *Bulkhead) giveUp(w *waiter, why error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -247,6 +248,8 @@ func (b *Bulkhead) giveUp(w *waiter, why error) error {
 		b.change(func(s seats) seats { return s - oneWaiting })
 	case w.err == nil:
 		b.release()
+	default:
+		return w.err
 	}
 	return why
 }
