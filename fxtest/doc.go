@@ -17,4 +17,7 @@
 // What a policy is for, its limits and rates and cooldowns, is for models to judge: [CheckBreaker], [CheckLimiter],
 // [CheckRate], [CheckTrip], [CheckBackoff] and [CheckBudget] compare it with a machine of a few lines under any sequence
 // of events. [Script] and [Dependency] play the other side in virtual time, [Faults] and [Listener] on real sockets.
+//
+// [Fleet] runs a population of clients through their real stacks in virtual time and measures it; [Virtual] gives a
+// program such a time.
 package fxtest
