@@ -85,7 +85,8 @@ type Change struct {
 type Breaker struct {
 	// Name appears in errors and changes.
 	Name string
-	// Failures is how many in a row open it, unused with Trip. 0 means 5, a negative number 1.
+	// Failures is how many in a row open it, unused with Trip. 0 means 5, a negative number 1. Of many calls a few in a
+	// row fail by chance: inside a retry use 10, at hundreds of calls a second Trip.
 	Failures int
 	// Trip, where set, is asked after each failure whether to open. Its counts cover Window or Last.
 	Trip func(Counts) bool

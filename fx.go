@@ -5,8 +5,8 @@
 // one, so a stack is written by rebinding and read from the inside out; a [Saga] is an Op made of steps:
 //
 //	op = fx.WithTimeout(op, 500*time.Millisecond) // each attempt
-//	op = fx.WithRetry(op, fx.Retry{})
 //	op = fx.WithBreaker(op, users)
+//	op = fx.WithRetry(op, fx.Retry{})
 //	op = fx.WithBulkhead(op, seats)
 //	op = fx.WithTimeout(op, 2*time.Second) // the whole call
 //

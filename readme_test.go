@@ -53,15 +53,15 @@ func flat(text string) string {
 // --- the blocks ---
 
 var (
-	users = &fx.Breaker{Name: "users", Slow: time.Second} // state: one dependency has one breaker, whatever the types
+	users = &fx.Breaker{Name: "users", Failures: 10} // state: one dependency has one breaker, whatever the types
 	seats = &fx.Bulkhead{Name: "users", Limit: 32, Queue: 32}
 	spare = &fx.Budget{} // retries: 20 % of the calls, plus one a second
 )
 
 func guarded[T any](op fx.Op[T]) fx.Op[T] {
 	op = fx.WithTimeout(op, 500*time.Millisecond) // each attempt
+	op = fx.WithBreaker(op, users)                // ten attempts in a row that fail open it
 	op = fx.WithRetry(op, fx.Retry{Budget: spare})
-	op = fx.WithBreaker(op, users)
 	op = fx.WithBulkhead(op, seats)
 	return fx.WithTimeout(op, 2*time.Second) // the whole call
 }

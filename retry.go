@@ -567,6 +567,9 @@ func (s *delays) stop() {
 // among all calls to it. In any Window it lets through at most Ratio of the first attempts plus PerSecond for each
 // second, and it never stops a first attempt. The zero value allows 20 % and one a second over 10 s.
 //
+// In an outage all of the budget is used, by every process: Ratio of the calls, and PerSecond times the number of
+// processes, have to be less than the capacity that is left over. Where there are many small processes, use PerSecond: -1.
+//
 // The rule is that of Finagle's RetryBudget. It is exact under concurrency, and counts in tenths of Window so that it
 // errs on the side of fewer retries.
 type Budget struct {

@@ -12,20 +12,20 @@ import (
 //
 //   - 40 s for the whole call until the headers are there, which leaves room for all that follows;
 //   - a bulkhead of 100 calls at once; 100 more wait, 5 s at most;
-//   - a breaker that opens after 5 calls in a row have failed, as [Failure] sees it, for 10 s at first and up to a
-//     minute, jittered;
 //   - a retry of three attempts, within a budget of 20 % of the calls and one a second;
+//   - a breaker that opens after 10 attempts in a row have failed, as [Failure] sees it, for 10 s at first and up to a
+//     minute, jittered;
 //   - 10 s for each attempt.
 //
 // Each call of it makes state of its own. Compose it with more, or write another like it.
 func DefaultPolicy(host string) fx.Policy[*http.Response] {
 	seats := &fx.Bulkhead{Name: host, Limit: 100, Queue: 100, MaxWait: 5 * time.Second}
-	breaker := &fx.Breaker{Name: host, MaxCooldown: time.Minute, Failure: Failure}
+	breaker := &fx.Breaker{Name: host, Failures: 10, MaxCooldown: time.Minute, Failure: Failure}
 	spare := &fx.Budget{}
 	return func(op fx.Op[*http.Response]) fx.Op[*http.Response] {
 		op = fx.WithTimeout(op, 10*time.Second)
-		op = fx.WithRetry(op, fx.Retry{Budget: spare})
 		op = fx.WithBreaker(op, breaker)
+		op = fx.WithRetry(op, fx.Retry{Budget: spare})
 		op = fx.WithBulkhead(op, seats)
 		return fx.WithTimeout(op, 40*time.Second)
 	}

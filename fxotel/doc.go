@@ -6,8 +6,8 @@
 //
 //	op = fx.WithTimeout(op, 500*time.Millisecond)
 //	op = fxotel.Observe(op, "users/attempt")
-//	op = fx.WithRetry(op, fx.Retry{})
 //	op = fx.WithBreaker(op, users)
+//	op = fx.WithRetry(op, fx.Retry{})
 //	op = fxotel.Observe(op, "users")
 //
 // It uses the APIs alone; the program chooses and sets up the SDK. The README lists all attributes and metrics.

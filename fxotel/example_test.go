@@ -27,8 +27,8 @@ func init() {
 func guarded[T any](op fx.Op[T]) fx.Op[T] {
 	op = fx.WithTimeout(op, 500*time.Millisecond)
 	op = fxotel.Observe(op, "users/attempt") // a span for each attempt, linked to the one before
-	op = fx.WithRetry(op, fx.Retry{Budget: spare})
 	op = fx.WithBreaker(op, users)
+	op = fx.WithRetry(op, fx.Retry{Budget: spare})
 	op = fx.WithBulkhead(op, seats)
 	op = fx.WithTimeout(op, 2*time.Second)
 	return fxotel.Observe(op, "users") // a span for the call

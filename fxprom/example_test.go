@@ -34,8 +34,8 @@ func init() {
 func guarded[T any](op fx.Op[T]) fx.Op[T] {
 	op = fx.WithTimeout(op, 500*time.Millisecond)
 	op = fxprom.Observe(op, "users/attempt") // what the dependency sees
-	op = fx.WithRetry(op, fx.Retry{Budget: spare})
 	op = fx.WithBreaker(op, users)
+	op = fx.WithRetry(op, fx.Retry{Budget: spare})
 	op = fx.WithBulkhead(op, seats)
 	op = fx.WithTimeout(op, 2*time.Second)
 	return fxprom.Observe(op, "users") // what callers see

@@ -113,9 +113,9 @@ func TestScrapeSaysWhatHappenedLineByLine(t *testing.T) {
 		`fx_breaker_state{breaker="users",state="half-open"}`:                                   0,
 		`fx_breaker_consecutive_failures{breaker="users"}`:                                      0, // an open breaker counts none
 		`fx_breaker_transitions_total{breaker="users",cause="timeout",from="closed",to="open"}`: 1,
-		`fx_budget_first_attempts{budget="users"}`:                                              10 + 3,
+		`fx_budget_first_attempts{budget="users"}`:                                              10 + 20 + 1,
 		`fx_budget_repeats{budget="users"}`:                                                     3,
-		`fx_budget_left{budget="users"}`:                                                        2 + 10 - 3, // a fifth of 13, and one a second over ten
+		`fx_budget_left{budget="users"}`:                                                        6 + 10 - 3, // a fifth of 31, and one a second over ten
 		`fx_budget_denied_total{budget="users"}`:                                                0,
 		`fx_cache_entries{cache="users"}`:                                                       1,
 		`fx_cache_hits_total{cache="users"}`:                                                    20,

@@ -32,7 +32,7 @@ func newProfiles(users string, store *redis.Client) *profiles {
 	p := &profiles{
 		users:   users,
 		client:  &http.Client{Transport: &http.Transport{}},
-		breaker: fx.Breaker{Name: "users", Failures: 3, Cooldown: time.Second, MaxCooldown: 4 * time.Second},
+		breaker: fx.Breaker{Name: "users", Failures: 6, Cooldown: time.Second, MaxCooldown: 4 * time.Second},
 		cache:   fx.Cache[string, user]{Store: &fxredis.Store[string, user]{Client: store, Prefix: "user:"}},
 	}
 	p.health.Checks = []fxhealth.Check{{Breaker: &p.breaker}}
@@ -49,8 +49,8 @@ var nobody = user{Name: "a customer of ours"}
 func (p *profiles) find(ctx context.Context, id string) (fx.Result[user], error) {
 	op := fx.WithTimeout(fx.Bind(p.ask, id), 150*time.Millisecond)
 	op = fxprom.Observe(op, "users/attempt", &p.metrics)
-	op = fx.WithRetry(op, fx.Retry{Attempts: 2, Backoff: fx.Exponential(20 * time.Millisecond).Jitter(1), Budget: &p.spare})
 	op = fx.WithBreaker(op, &p.breaker)
+	op = fx.WithRetry(op, fx.Retry{Attempts: 2, Backoff: fx.Exponential(20 * time.Millisecond).Jitter(1), Budget: &p.spare})
 	op = fx.WithTimeout(op, 400*time.Millisecond)
 	op = fx.Remember(op, &p.cache, id)
 	shown := fx.WithDegraded(op, p.cache.Recall(id), fx.Value(nobody))

@@ -15,8 +15,8 @@ func main() {
 	catalog := &fx.Breaker{Name: "catalog", Failures: 3}
 
 	op := fx.WithTimeout(price, 200*time.Millisecond)      // each attempt
-	op = fx.WithRetry(op, fx.Retry{Attempts: 2})           // full jitter, only what may help
 	op = fx.WithBreaker(op, catalog)                       // three failures in a row open it
+	op = fx.WithRetry(op, fx.Retry{Attempts: 2})           // full jitter, only what may help
 	shown := fx.WithDegraded(op, fx.Value("7 € (cached)")) // second best, and it says so
 
 	for range 5 {
