@@ -437,6 +437,27 @@ func TestBudgetChargesRetriesOnly(t *testing.T) {
 	})
 }
 
+func TestBudgetRoundsNoRetryAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget := &fx.Budget{Ratio: 0.29, PerSecond: -1}
+		for range 100 {
+			_, _ = fx.WithRetry(fx.Value(1), fx.Retry{Budget: budget})(t.Context())
+		}
+		assert.Equal(t, 29, budget.Counts().Left, "in floating point 0.29 * 100 is less")
+	})
+}
+
+func TestWaitIsNeverNegative(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := fx.Backoff(func(yield func(time.Duration) bool) { _ = yield(-time.Hour) })
+		var seen []time.Duration
+		op := fx.WithRetry(fx.Fail[int](errBoom), fx.Retry{Backoff: back, OnRetry: func(_ context.Context, a fx.Attempt) { seen = append(seen, a.Delay) }})
+		_, err := op(t.Context())
+		assert.ErrorIs(t, err, fx.ErrExhausted)
+		assert.Equal(t, []time.Duration{0}, seen)
+	})
+}
+
 func TestBudgetTellsWhatItHasSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		budget := &fx.Budget{Ratio: 0.2, PerSecond: -1}

@@ -305,6 +305,56 @@ func TestUndoWaitsForTheLosersOfAHedge(t *testing.T) {
 	})
 }
 
+func TestLateSuccessOfAStepThatAnsweredAnErrorIsUndone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d diary
+		late := func(ctx context.Context, s string) (string, error) {
+			book := fx.Bind(func(context.Context, string) (string, error) { time.Sleep(10 * time.Second); return "booked", nil }, s)
+			_, _ = fx.WithTimeout(fx.Detached(book), time.Second)(ctx)
+			return s, errBoom // whatever was wrong: an answer, which did nothing by itself
+		}
+		_, err := d.run(t, t.Context(), fx.Step[string]{Name: "book", Do: late, Undo: d.step("book", nil).Undo})
+		assert.Equal(t, []string{"undo book(booked)"}, d.lines)
+		assert.Equal(t, []string{"book"}, err.Undone)
+	})
+}
+
+func TestJudgementWaitsForAllThatAStepLeftRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d diary
+		leaves := func(after time.Duration) fx.Op[int] {
+			return fx.WithTimeout(fx.Detached(deaf(after, 0, errBoom)), time.Second)
+		}
+		both := func(ctx context.Context, s string) (string, error) {
+			_, _ = fx.All(leaves(5*time.Second), leaves(10*time.Second))(ctx)
+			return s, fx.Unsure(errBoom)
+		}
+		start := time.Now()
+		_, err := d.run(t, t.Context(), fx.Step[string]{Name: "book", Do: both, Undo: func(context.Context, string) error {
+			d.write("undo after %v", time.Since(start))
+			return nil
+		}})
+		assert.Equal(t, []string{"undo after 10s"}, d.lines)
+		assert.Equal(t, []string{"book"}, err.Undone)
+	})
+}
+
+func TestUndoOfAnOuterSagaWaitsForAnInnerStepsLosers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d diary
+		book := fx.WithHedge(each(deaf(10*time.Second, 1, nil), fx.Value(2)), after1s())
+		inner := []fx.Step[string]{{Name: "book", Do: func(ctx context.Context, s string) (string, error) { _, err := book(ctx); return s, err }}}
+		start := time.Now()
+		_, err := d.run(t, t.Context(), fx.Step[string]{
+			Name: "trip",
+			Do:   func(ctx context.Context, s string) (string, error) { return fx.Saga(s, inner)(ctx) },
+			Undo: func(context.Context, string) error { d.write("undo after %v", time.Since(start)); return nil },
+		}, d.step("b", errBoom))
+		assert.Equal(t, []string{"b()", "undo after 10s"}, d.lines)
+		assert.Equal(t, []string{"trip"}, err.Undone)
+	})
+}
+
 func TestWaitForTheDoIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d diary
@@ -344,6 +394,7 @@ func TestStepKeys(t *testing.T) {
 	assert.Equal(t, []string{"order-7/reserve", "order-7/reserve", "order-7/charge/debit", "order-7/ship", "order-7/reserve/undo"}, keys)
 
 	assert.Empty(t, fx.StepKey(t.Context()))
+	assert.Empty(t, fx.StepKey(fx.WithSagaID(t.Context(), "order-7")), "an id is no step yet")
 	keys = nil
 	for range 2 {
 		_, _ = fx.Saga(1, inner)(t.Context())
