@@ -21,34 +21,87 @@ type teller interface {
 	begin(set settings, plain, guarded int) // with the ids of the processes
 	sample(sample)
 	end(plain, guarded figures, checks []check)
+	leave() // however the run ended, a panic included; after end it does nothing
 }
 
 // playBoth plays both lanes at the same time and tells of them.
-func playBoth(ctx context.Context, set settings, out io.Writer) error {
-	tell := newTeller(set, out)
-	plain, err := startLane(set, plainLane)
+func playBoth(ctx context.Context, set settings, out, errs io.Writer) error {
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
+	f := &film{settings: set, story: set.story()}
+	drawing, err := openDrawing(set.svg)
 	if err != nil {
 		return err
+	}
+	defer drawing.drop()
+	tell := audience(set, f, out, quit)
+	if p, ok := tell.(*picture); ok {
+		errs = &p.said
+	}
+	return show(tell, func() error {
+		checks, err := play(ctx, set, filmed{tell, f}, errs)
+		if err != nil {
+			return err
+		}
+		if err := drawing.keep(f); err != nil {
+			return err
+		}
+		if !passed(checks) {
+			return errVerdict
+		}
+		return nil
+	})
+}
+
+// show runs a run, and has the teller leave whatever comes of it.
+func show(tell teller, run func() error) error {
+	defer tell.leave()
+	return run()
+}
+
+// filmed tells, and keeps what it tells.
+type filmed struct {
+	teller
+	*film
+}
+
+func (f filmed) sample(s sample) {
+	f.add(s)
+	f.teller.sample(s)
+}
+
+// play plays the story and says what the figures prove.
+func play(ctx context.Context, set settings, tell teller, errs io.Writer) ([]check, error) {
+	plain, guarded, err := startLanes(ctx, set, errs)
+	if err != nil {
+		return nil, err
 	}
 	defer plain.end()
-	guarded, err := startLane(set, guardedLane)
-	if err != nil {
-		return err
-	}
 	defer guarded.end()
-	if err := bothReady(ctx, plain, guarded); err != nil {
-		return err
-	}
 	tell.begin(set, plain.cmd.Process.Pid, guarded.cmd.Process.Pid)
 	if err := follow(ctx, tell, plain, guarded); err != nil {
-		return err
+		return nil, err
 	}
 	checks := verdict(*plain.figures, *guarded.figures)
 	tell.end(*plain.figures, *guarded.figures, checks)
-	if !passed(checks) {
-		return errVerdict
+	return checks, nil
+}
+
+// startLanes starts both lanes and lets them begin.
+func startLanes(ctx context.Context, set settings, errs io.Writer) (plain, guarded *process, err error) {
+	if plain, err = startLane(set, plainLane, errs); err != nil {
+		return nil, nil, err
 	}
-	return nil
+	if guarded, err = startLane(set, guardedLane, errs); err != nil {
+		plain.end()
+		return nil, nil, err
+	}
+	if err := bothReady(ctx, plain, guarded); err != nil {
+		plain.end()
+		guarded.end()
+		return nil, nil, err
+	}
+	return plain, guarded, nil
 }
 
 // bothReady lets both lanes begin at the same moment.
@@ -93,14 +146,13 @@ type process struct {
 }
 
 // startLane starts this program again.
-func startLane(set settings, lane string) (*process, error) {
+func startLane(set settings, lane string, errs io.Writer) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the %s lane: %w", lane, err)
 	}
-	cmd := exec.Command(self, "-lane", lane, "-rate", strconv.Itoa(set.rate),
-		"-seed", strconv.FormatUint(set.seed, 10), "-fast="+strconv.FormatBool(set.fast))
-	cmd.Stderr = os.Stderr
+	cmd := exec.Command(self, laneArgs(set, lane)...)
+	cmd.Stderr = errs
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -115,6 +167,12 @@ func startLane(set settings, lane string) (*process, error) {
 	p := &process{lane: lane, cmd: cmd, in: in, reports: make(chan report, 1)}
 	go p.listen(out)
 	return p, nil
+}
+
+// laneArgs has nothing of how the run is shown: a lane plays the same whoever looks.
+func laneArgs(set settings, lane string) []string {
+	return []string{"-lane", lane, "-rate", strconv.Itoa(set.rate), "-seed", strconv.FormatUint(set.seed, 10),
+		"-fast=" + strconv.FormatBool(set.fast), "-serve=" + strconv.FormatBool(set.serve)}
 }
 
 func (p *process) listen(out io.Reader) {

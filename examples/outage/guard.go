@@ -14,8 +14,8 @@ import (
 func guarded[T any](g *guard) fx.Policy[T] {
 	return func(op fx.Op[T]) fx.Op[T] {
 		op = fx.WithTimeout(op, g.Attempt) // each attempt
-		op = fx.WithRetry(op, fx.Retry{Attempts: g.attempts, Backoff: g.pause, Budget: &g.spare})
 		op = fx.WithBreaker(op, &g.breaker)
+		op = fx.WithRetry(op, fx.Retry{Attempts: g.attempts, Backoff: g.pause, Budget: &g.spare})
 		op = fx.WithBulkhead(op, &g.seats)
 		return fx.WithTimeout(op, g.Whole) // the whole call
 	}
@@ -63,10 +63,13 @@ func newGuards(s story) guards {
 		checkout:  newGuard("checkout", 1, 64, s.Checkout, s),
 		inventory: newGuard("inventory", 1, 64, s.Write, s),
 		pricing:   newGuard("pricing", 2, 64, s.Price, s),
-		catalog:   newGuard("catalog", 2, 16, s.Look, s),
+		catalog:   newGuard("catalog", 2, catalogSeats, s.Look, s),
 		payment:   newGuard("payment", 1, 64, s.Write, s),
 	}
 }
+
+// catalogSeats is how many calls to the catalog may run at once; as many may wait.
+const catalogSeats = 16
 
 // newGuard asks for ten failures in a row: fewer may be the machine's hiccup.
 func newGuard(name string, attempts, seats int, l limits, s story) *guard {

@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,7 +37,8 @@ func playLane(ctx context.Context, set settings, in io.Reader, out io.Writer) er
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	say := json.NewEncoder(out).Encode
-	begin := obey(in, cancel)
+	l := newLane(set)
+	begin := obey(in, cancel, l.heed)
 	if err := say(report{Ready: true}); err != nil {
 		return err
 	}
@@ -44,7 +47,7 @@ func playLane(ctx context.Context, set settings, in io.Reader, out io.Writer) er
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	l := newLane(set)
+	l.record.start = time.Now().Add(l.story.Pulse) // a moment from now: the shop opens first
 	shop, err := openShop(l.plan)
 	if err != nil {
 		return err
@@ -54,8 +57,8 @@ func playLane(ctx context.Context, set settings, in io.Reader, out io.Writer) er
 	return l.play(ctx, shop, say)
 }
 
-// obey closes begin when the parent says so, and calls stop when it says no more.
-func obey(in io.Reader, stop func()) (begin <-chan struct{}) {
+// obey closes begin when the parent says so, tells heed of what it says then, and calls stop when it says no more.
+func obey(in io.Reader, stop func(), heed func(line string)) (begin <-chan struct{}) {
 	told := make(chan struct{})
 	go func() {
 		defer stop()
@@ -64,7 +67,13 @@ func obey(in io.Reader, stop func()) (begin <-chan struct{}) {
 			return
 		}
 		close(told)
-		io.Copy(io.Discard, from)
+		for {
+			line, err := from.ReadString('\n')
+			if err != nil {
+				return
+			}
+			heed(strings.TrimSuffix(line, "\n"))
+		}
 	}()
 	return told
 }
@@ -76,15 +85,15 @@ type lane struct {
 	plan      plan
 	record    *record
 	transport *http.Transport
+	ill       illness      // of the catalog, in a lane that plays on and on
 	breaker   *fx.Breaker  // the one before the catalog; nil in the plain lane
 	seats     *fx.Bulkhead // likewise
-	attempts  int
 }
 
 func newLane(set settings) *lane {
 	s := set.story()
 	l := &lane{settings: set, story: s, transport: newTransport(set.rate)}
-	l.record = &record{start: time.Now().Add(s.Pulse)} // a moment from now: the shop opens first
+	l.record = &record{}
 	l.plan = plan{
 		story:   s,
 		seed:    set.seed,
@@ -103,8 +112,23 @@ func newLane(set settings) *lane {
 func (l *lane) guard() {
 	by := newGuards(l.story)
 	by.catalog.breaker.OnChange = l.record.changed
-	l.breaker, l.seats, l.attempts = &by.catalog.breaker, &by.catalog.seats, by.catalog.attempts
-	l.plan.link = func(bare links) links { return guardAll(bare, by) }
+	l.breaker, l.seats = &by.catalog.breaker, &by.catalog.seats
+	l.plan.link = func(bare links) links {
+		links := guardAll(bare, by)
+		links.look = l.aged(links.look)
+		return links
+	}
+}
+
+// aged notes how old the prices are that are not of today.
+func (l *lane) aged(look lookup) lookup {
+	return func(ctx context.Context, p product) (quote, error) {
+		q, err := look(ctx, p)
+		if q.Stale {
+			l.record.aged(time.Since(q.AsOf))
+		}
+		return q, err
+	}
 }
 
 func (l *lane) catalog() http.Handler {
@@ -113,8 +137,15 @@ func (l *lane) catalog() http.Handler {
 		mood:    func() (bool, time.Duration) { return l.story.mood(l.record.now()) },
 		arrived: l.record.called,
 	}
+	if l.serve {
+		c.mood = l.ill.mood
+		return &ward{catalog: c, ill: &l.ill}
+	}
 	return answer(productOf, c.look)
 }
+
+// heed obeys the parent, which tells what ails the catalog.
+func (l *lane) heed(said string) { l.ill.set(ailment(said)) }
 
 // play lets the shoppers in, and reports until all of them have left.
 func (l *lane) play(ctx context.Context, s *shop, say func(any) error) error {
@@ -128,15 +159,23 @@ func (l *lane) play(ctx context.Context, s *shop, say func(any) error) error {
 			cancel() // nobody listens any more
 		}
 	})
-	l.shoppers(s).run(ctx, l.record.start, l.story.ends())
+	l.shoppers(s).run(ctx, l.record.start, l.lasts())
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	cancel()
 	watching.Wait()
 	f := l.record.figures(l.story)
-	f.Lane, f.Attempts, f.Reserved = l.lane, l.attempts, int(s.reserved.Load())
+	f.Lane, f.Reserved = l.lane, int(s.reserved.Load())
 	return say(report{Figures: &f})
+}
+
+// lasts says for how long shoppers come.
+func (l *lane) lasts() time.Duration {
+	if l.serve {
+		return math.MaxInt64
+	}
+	return l.story.ends()
 }
 
 func (l *lane) shoppers(s *shop) *load {
@@ -154,13 +193,13 @@ func (l *lane) watch(ctx context.Context) {
 	}
 }
 
-// sample says once a second what happened in it.
+// sample says ten times a second what happened in the last one.
 func (l *lane) sample(ctx context.Context, say func(any) error) error {
-	news := reader{record: l.record}
-	for n := 1; sleepUntil(ctx, l.record.start.Add(time.Duration(n)*time.Second)); n++ {
+	news := newWindow(l.record)
+	for n := 1; sleepUntil(ctx, l.record.start.Add(tenths(n))); n++ {
 		s := news.next()
-		s.Lane, s.Second = l.lane, n
-		s.Phase = l.story.phase(time.Duration(n)*time.Second - 1)
+		s.Lane, s.Tenth, s.Second = l.lane, n, (n+perSecond-1)/perSecond
+		s.Phase = l.phase(tenths(n) - 1)
 		if l.breaker != nil {
 			s.Breaker = l.breaker.State().String()
 			s.Running, s.Waiting = l.seats.InUse()
@@ -168,6 +207,19 @@ func (l *lane) sample(ctx context.Context, say func(any) error) error {
 		if err := say(report{Sample: &s}); err != nil {
 			return err
 		}
+		if l.serve {
+			news.forget()
+		}
 	}
 	return nil
+}
+
+func tenths(n int) time.Duration { return time.Duration(n) * time.Second / perSecond }
+
+// phase names the moment at, or what ails the catalog when there is no story.
+func (l *lane) phase(at time.Duration) string {
+	if l.serve {
+		return string(l.ill.now())
+	}
+	return l.story.phase(at)
 }

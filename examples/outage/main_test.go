@@ -23,6 +23,10 @@ func TestBadFlagsSayWhatToDo(t *testing.T) {
 		"fast":           `unexpected argument "fast"`,
 		"-fast -- extra": `unexpected argument "extra"`,
 		"-lane middle":   "leave it out",
+		"-svg":           "needs an argument",
+		"-svg=":          "name a file, as in -svg outage.svg",
+		"-serve -fast":   "-serve goes with -rate and -seed alone",
+		"-plain=perhaps": "-help lists the flags",
 	} {
 		var out, errs bytes.Buffer
 		assert.Equal(t, exitUsage, run(strings.Fields(args), nil, &out, &errs), args)
@@ -35,11 +39,23 @@ func TestBadFlagsSayWhatToDo(t *testing.T) {
 func TestHelpNamesEveryFlagButTheHiddenOne(t *testing.T) {
 	var out, errs bytes.Buffer
 	assert.Equal(t, exitOK, run([]string{"-help"}, nil, &out, &errs))
-	for _, flag := range []string{"-fast", "-json", "-rate", "-seed"} {
+	for _, flag := range []string{"-plain", "-svg", "-serve", "-fast", "-json", "-rate", "-seed"} {
 		assert.Contains(t, out.String(), flag)
 	}
 	assert.NotContains(t, out.String(), "-lane")
 	assert.Empty(t, errs.String())
+}
+
+func TestLanesDoNotKnowWhoLooks(t *testing.T) {
+	bare := settings{rate: 70, seed: 3, fast: true}
+	shown := bare
+	shown.plain, shown.json, shown.svg = true, true, "run.svg"
+	for _, lane := range []string{plainLane, guardedLane} {
+		assert.Equal(t, laneArgs(bare, lane), laneArgs(shown, lane))
+		set, err := parse(laneArgs(bare, lane))
+		assert.NoError(t, err)
+		assert.Equal(t, settings{rate: 70, seed: 3, fast: true, lane: lane}, set)
+	}
 }
 
 func TestDefaults(t *testing.T) {

@@ -58,6 +58,9 @@ func secs(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
 // sample prints a line. The plain lane comes first, so the guarded one need not repeat the time.
 func (t textTeller) sample(s sample) {
+	if s.Tenth%perSecond != 0 {
+		return
+	}
 	at, name, p99 := fmt.Sprintf("%d s", s.Second), s.Phase, s.P99.String()
 	stale, seats := percent(s.Stale), fmt.Sprint(s.Running+s.Waiting)
 	if s.Completed+s.Failed == 0 {
@@ -75,6 +78,8 @@ func (t textTeller) sample(s sample) {
 		}
 	}
 }
+
+func (t textTeller) leave() {}
 
 // tellChange says what the breaker did and why. That it is half-open is not told: what the probe finds is.
 func tellChange(c change) string {
@@ -177,7 +182,13 @@ func (t jsonTeller) begin(set settings, plain, guarded int) {
 	})
 }
 
+func (t jsonTeller) leave() {}
+
 func (t jsonTeller) sample(s sample) {
+	if s.Tenth%perSecond != 0 {
+		return
+	}
+	s.Tenth = 0 // all of them are whole seconds
 	t.Encode(struct {
 		Kind string `json:"kind"`
 		sample

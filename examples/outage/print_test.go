@@ -78,3 +78,15 @@ func TestHangBreaksLinesBetweenWords(t *testing.T) {
 	assert.Equal(t, strings.Repeat("x", 300), hang(strings.Repeat("x", 300), ""), "a word that does not fit stays whole")
 	assert.Equal(t, "short", hang("short", "  "))
 }
+
+func TestOnlyWholeSecondsAreToldInWords(t *testing.T) {
+	for _, form := range []settings{{}, {json: true}} {
+		var out bytes.Buffer
+		tell := newTeller(form, &out)
+		for tenth := 1; tenth <= 30; tenth++ {
+			tell.sample(sample{Lane: guardedLane, Tenth: tenth, Second: (tenth + 9) / 10})
+		}
+		assert.Equal(t, 3, strings.Count(out.String(), "\n"))
+		assert.NotContains(t, out.String(), "tenth")
+	}
+}

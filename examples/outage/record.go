@@ -19,7 +19,11 @@ type record struct {
 	inside  int       // calls that the catalog has not answered
 	pulses  []pulse
 	changes []change
+	ages    []age
 }
+
+// An age is that of a stale price when an order got it.
+type age struct{ at, old time.Duration }
 
 // A call is one that reached the catalog, and how many were there then, itself included.
 type call struct {
@@ -76,6 +80,12 @@ func (r *record) changed(c fx.Change) {
 	r.changes = append(r.changes, change{c.At.Sub(r.start), c.From.String(), c.To.String(), message(c.Cause)})
 }
 
+func (r *record) aged(old time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ages = append(r.ages, age{r.now(), old})
+}
+
 func message(err error) string {
 	if err == nil {
 		return ""
@@ -86,6 +96,7 @@ func message(err error) string {
 // A sample is what happened in a lane in one second.
 type sample struct {
 	Lane       string   `json:"lane"`
+	Tenth      int      `json:"tenth,omitempty"` // when it was taken, in tenths of a second; Second is that one rounded up
 	Second     int      `json:"second"`
 	Phase      string   `json:"phase"`
 	Completed  int      `json:"completed"`
@@ -94,6 +105,7 @@ type sample struct {
 	Goroutines int      `json:"goroutines"` // the most that were counted
 	Calls      int      `json:"catalog_calls"`
 	Stale      float64  `json:"stale_share"`
+	StaleAge   ms       `json:"stale_age_ms"` // of the oldest price
 	Breaker    string   `json:"breaker,omitempty"`
 	Changes    []change `json:"breaker_changes,omitempty"`
 	Running    int      `json:"bulkhead_running"`
@@ -108,7 +120,7 @@ func millis(d time.Duration) ms { return ms(d.Seconds() * 1000) }
 // A reader takes what is new in a record.
 type reader struct {
 	*record
-	orders, calls, pulses, changes int // read already
+	orders, calls, pulses, changes, ages int // read already
 }
 
 func (r *reader) next() (s sample) {
@@ -122,13 +134,60 @@ func (r *reader) next() (s sample) {
 	s.Calls = len(take(r.record.calls, &r.calls))
 	s.Goroutines = most(take(r.record.pulses, &r.pulses), func(p pulse) int { return p.goroutines })
 	s.Changes = slices.Clone(take(r.record.changes, &r.changes))
+	s.StaleAge = millis(oldest(take(r.record.ages, &r.ages)))
 	return s
+}
+
+func oldest(ages []age) (d time.Duration) {
+	for _, a := range ages {
+		d = max(d, a.old)
+	}
+	return d
 }
 
 func take[E any](all []E, read *int) []E {
 	fresh := all[*read:]
 	*read = len(all)
 	return fresh
+}
+
+// perSecond is how often a lane reports.
+const perSecond = 10
+
+// A window takes what happened in the last second, as often as a lane reports: its readers take turns.
+type window struct {
+	readers [perSecond]reader
+	turn    int
+}
+
+func newWindow(r *record) *window {
+	w := &window{}
+	for i := range w.readers {
+		w.readers[i].record = r
+	}
+	return w
+}
+
+func (w *window) next() sample {
+	s := w.readers[w.turn].next()
+	w.turn = (w.turn + 1) % perSecond
+	return s
+}
+
+// forget drops from the record what all readers have read, for a lane that plays on and on.
+func (w *window) forget() {
+	last := w.readers[w.turn] // the next one has read least
+	r := last.record
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.orders, r.calls = slices.Clone(r.orders[last.orders:]), slices.Clone(r.calls[last.calls:])
+	r.pulses, r.changes = slices.Clone(r.pulses[last.pulses:]), slices.Clone(r.changes[last.changes:])
+	r.ages = slices.Clone(r.ages[last.ages:])
+	for i := range w.readers {
+		each := &w.readers[i]
+		each.orders, each.calls, each.pulses = each.orders-last.orders, each.calls-last.calls, each.pulses-last.pulses
+		each.changes, each.ages = each.changes-last.changes, each.ages-last.ages
+	}
 }
 
 // figures is what a whole run of a lane comes to.
@@ -142,7 +201,6 @@ type figures struct {
 	Opened   bool `json:"opened"`
 	OpenedIn ms   `json:"opened_in_ms"` // from the death of the catalog
 	Probes   int  `json:"probes"`       // half-open periods of Open
-	Attempts int  `json:"attempts"`     // that a probe may make
 	Cooldown ms   `json:"cooldown_ms"`  // the current one when the recovery began
 	Closed   bool `json:"closed"`
 	ClosedIn ms   `json:"closed_in_ms"` // from the beginning of the recovery

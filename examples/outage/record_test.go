@@ -82,3 +82,39 @@ func TestP99IsNearestRank(t *testing.T) {
 	assert.Equal(t, time.Duration(200), p99(orders[:1]))
 	assert.Zero(t, p99(nil))
 }
+
+func TestWindowTellsTheLastSecondTenTimesASecond(t *testing.T) {
+	r := &record{start: time.Now()}
+	w := newWindow(r)
+	for n := 1; n <= 35; n++ {
+		r.ended(outcome{ok: true, took: time.Duration(n) * time.Millisecond})
+		r.aged(time.Duration(n) * time.Second)
+		if n == 20 {
+			r.called()()
+		}
+		s := w.next()
+		assert.Equal(t, min(n, perSecond), s.Completed, n)
+		assert.Equal(t, ms(n), s.P99)
+		assert.Equal(t, ms(1000*n), s.StaleAge)
+		assert.Equal(t, n >= 20 && n < 30, s.Calls == 1, n)
+	}
+}
+
+func TestForgettingChangesNothingThatIsTold(t *testing.T) {
+	whole, short := &record{start: time.Now()}, &record{start: time.Now()}
+	all, some := newWindow(whole), newWindow(short)
+	for n := range 50 {
+		for _, r := range []*record{whole, short} {
+			r.ended(outcome{ok: n%3 > 0, stale: n%3 > 1, took: time.Duration(n)})
+			r.beat(n)
+			r.aged(time.Duration(n))
+			r.called()
+			r.changed(fx.Change{At: r.start.Add(time.Duration(n))})
+		}
+		assert.Equal(t, all.next(), some.next(), n)
+		some.forget()
+	}
+	assert.LessOrEqual(t, len(short.orders), perSecond)
+	assert.LessOrEqual(t, len(short.calls)+len(short.pulses)+len(short.changes)+len(short.ages), 4*perSecond)
+	assert.Len(t, whole.orders, 50)
+}

@@ -23,6 +23,8 @@ type (
 		Product product `json:"product"`
 		Cents   int     `json:"cents"`
 		Stale   bool    `json:"stale,omitempty"`
+
+		AsOf time.Time `json:"as_of,omitzero"` // when the catalog said so
 	}
 	payment struct {
 		Order int `json:"order"`
@@ -150,7 +152,7 @@ func (c *catalog) look(ctx context.Context, p product) (quote, error) {
 		<-ctx.Done()
 		return quote{}, ctx.Err()
 	}
-	return quote{Product: p, Cents: 499 + 100*int(p)}, c.work(ctx, extra)
+	return quote{Product: p, Cents: 499 + 100*int(p), AsOf: time.Now()}, c.work(ctx, extra)
 }
 
 // A worker takes its time for an answer: base, give or take a quarter, and the n-th answer takes the same time in
