@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -998,4 +999,91 @@ func TestStepNotBegunIsNotUndone(t *testing.T) {
 	leaves.Do = func(_ context.Context, s string) (string, error) { cancel(); return s + "a", nil }
 	_, err := d.run(t, ctx, leaves, d.step("b", nil))
 	assert.Equal(t, []string{"a"}, err.Undone)
+}
+
+// --- what only the race detector sees ---
+
+func TestFailuresAtOnceOpenItOnce(t *testing.T) {
+	for range 100 {
+		var changes atomic.Int64
+		opened := make(chan struct{})
+		b := &fx.Breaker{Failures: 1, OnChange: func(fx.Change) { changes.Add(1); close(opened) }}
+		var all sync.WaitGroup
+		begin := make(chan struct{})
+		for range 8 {
+			done, err := b.Allow(t.Context())
+			require.NoError(t, err)
+			all.Go(func() { <-begin; done(errBoom) })
+		}
+		close(begin)
+		all.Wait()
+		<-opened
+		assert.EqualValues(t, 1, changes.Load())
+		assert.Equal(t, fx.StateOpen, b.State())
+	}
+}
+
+func TestFailuresAtOnceAreAllCounted(t *testing.T) {
+	b := &fx.Breaker{Trip: fx.FailureRate(1, 1<<20), Last: 1000}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 100 {
+				_, _ = fx.WithBreaker(fx.Fail[int](errBoom), b)(t.Context())
+			}
+		})
+	}
+	all.Wait()
+	assert.Equal(t, fx.Counts{Failures: 800, Consecutive: 800}, b.Counts())
+}
+
+func TestPartsTellTheirAgeAtOnce(t *testing.T) {
+	c := &fx.Cache[int, int]{}
+	for k := range 8 {
+		_, err := fx.Remember(fx.Value(k), c, k)(t.Context())
+		require.NoError(t, err)
+	}
+	for range 100 {
+		parts := make([]fx.Op[int], 8)
+		for k := range parts {
+			parts[k] = fx.WithFallback(fx.Fail[int](errBoom), c.Recall(k))
+		}
+		r, err := fx.WithDegraded(fx.All(parts...))(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7}, r.Value)
+		assert.True(t, r.Degraded)
+		assert.Equal(t, 8, strings.Count(r.Cause.Error(), "boom"))
+	}
+}
+
+func TestManyRecallAtOnce(t *testing.T) {
+	c := &fx.Cache[int, int]{Size: 4}
+	for k := range 4 {
+		_, err := fx.Remember(fx.Value(k), c, k)(t.Context())
+		require.NoError(t, err)
+	}
+	var all sync.WaitGroup
+	for g := range 8 {
+		all.Go(func() {
+			for i := range 100 {
+				v, err := c.Recall((g + i) % 4)(t.Context())
+				assert.NoError(t, err)
+				assert.Equal(t, (g+i)%4, v)
+			}
+		})
+	}
+	all.Wait()
+	assert.Equal(t, 800, c.Counts().Hits)
+}
+
+func TestCallsOfAStepAreCountedAtOnce(t *testing.T) {
+	for range 100 {
+		many := make([]fx.Op[int], 8)
+		for i := range many {
+			many[i] = fx.Detached(fx.Value(i))
+		}
+		step := fx.Step[int]{Name: "many", Do: func(ctx context.Context, n int) (int, error) { _, err := fx.All(many...)(ctx); return n, err }}
+		_, err := fx.Saga(1, []fx.Step[int]{step})(t.Context())
+		require.NoError(t, err)
+	}
 }
