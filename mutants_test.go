@@ -999,6 +999,58 @@ func TestStepNotBegunIsNotUndone(t *testing.T) {
 	leaves.Do = func(_ context.Context, s string) (string, error) { cancel(); return s + "a", nil }
 	_, err := d.run(t, ctx, leaves, d.step("b", nil))
 	assert.Equal(t, []string{"a"}, err.Undone)
+	assert.Empty(t, err.Failed)
+}
+
+// --- defaults and bounds ---
+
+func TestDefaultBackoffIsTheDocumentedOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		longest, shortest := make([]time.Duration, 9), time.Hour
+		op := fx.WithRetry(fx.Fail[int](errBoom), fx.Retry{Attempts: 10, OnRetry: func(_ context.Context, a fx.Attempt) {
+			longest[a.N-1] = max(longest[a.N-1], a.Delay)
+			if a.N == 9 {
+				shortest = min(shortest, a.Delay)
+			}
+		}})
+		for range 300 {
+			_, _ = op(t.Context())
+		}
+		for i, got := range longest {
+			most := min(100*time.Millisecond<<i, 5*time.Second)
+			assert.LessOrEqual(t, got, most, "wait %d", i+1)
+			assert.Greater(t, got, most*9/10, "wait %d: of 300 draws one is near the end", i+1)
+		}
+		assert.Less(t, shortest, 500*time.Millisecond, "full jitter: of 300 draws one is near 0")
+	})
+}
+
+func TestErrorsOfManyAttemptsAreBounded(t *testing.T) {
+	n := 0
+	op := fx.WithRetry(func(context.Context) (int, error) { n++; return 0, fmt.Errorf("attempt %d", n) },
+		fx.Retry{Attempts: 50, Backoff: fx.Constant(0)})
+	_, err := op(t.Context())
+	var again *fx.RetryError
+	require.ErrorAs(t, err, &again)
+	require.Len(t, again.Errs, 16)
+	assert.EqualError(t, again.Errs[0], "attempt 1")
+	assert.EqualError(t, again.Errs[1], "attempt 36")
+	assert.EqualError(t, again.Errs[15], "attempt 50")
+}
+
+func TestStoreThatFailsIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{sick: func() error { return errBoom }}
+		c := &fx.Cache[string, int]{Store: s}
+		for range 100 {
+			_, err := c.Recall("a")(t.Context())
+			assert.ErrorIs(t, err, fx.ErrMiss)
+		}
+		assert.EqualValues(t, 5, s.gets.Load())
+		time.Sleep(10 * time.Second)
+		_, _ = c.Recall("a")(t.Context())
+		assert.EqualValues(t, 6, s.gets.Load(), "then it is asked again")
+	})
 }
 
 // --- what only the race detector sees ---
