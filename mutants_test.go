@@ -1045,6 +1045,7 @@ func TestStoreThatFailsIsLeftAlone(t *testing.T) {
 		for range 100 {
 			_, err := c.Recall("a")(t.Context())
 			assert.ErrorIs(t, err, fx.ErrMiss)
+			time.Sleep(50 * time.Millisecond)
 		}
 		assert.EqualValues(t, 5, s.gets.Load())
 		time.Sleep(10 * time.Second)
@@ -1105,6 +1106,12 @@ func TestPartsTellTheirAgeAtOnce(t *testing.T) {
 		assert.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7}, r.Value)
 		assert.True(t, r.Degraded)
 		assert.Equal(t, 8, strings.Count(r.Cause.Error(), "boom"))
+
+		for k := range parts {
+			parts[k] = c.Recall(k)
+		}
+		_, err = fx.WithDegraded(fx.All(parts...))(t.Context())
+		require.NoError(t, err)
 	}
 }
 
