@@ -535,11 +535,8 @@ func (b *Breaker) cooldown(trips uint8) time.Duration {
 	if b.MaxCooldown <= 0 {
 		return d
 	}
-	for limit := max(b.MaxCooldown, d); trips > 0 && d < limit; trips-- {
-		d = min(doubled(d), limit)
-		if d == 0 {
-			break
-		}
+	for ; trips > 0 && d < b.MaxCooldown; trips-- {
+		d = min(doubled(d), b.MaxCooldown)
 	}
 	return d - spread(d/2, rand.Float64())
 }

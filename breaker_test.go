@@ -571,6 +571,19 @@ func TestCooldownGrowsWithFailedProbes(t *testing.T) {
 	})
 }
 
+func TestMaxCooldownShortensNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fx.Breaker{Failures: 1, Cooldown: time.Minute, MaxCooldown: time.Second}
+		for range 5 {
+			fail(t, b, 1)
+			var open *fx.OpenError
+			require.ErrorAs(t, call(b, fx.Value(1)), &open)
+			assert.GreaterOrEqual(t, open.RetryAfter(), 30*time.Second)
+			time.Sleep(open.RetryAfter())
+		}
+	})
+}
+
 func TestJitterKeepsBreakersApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		waits := map[time.Duration]bool{}

@@ -288,14 +288,9 @@ func (b *Bulkhead) shut() <-chan struct{} {
 	return b.drained
 }
 
-// drain tells those who wait in Close, when it is time. mu is held.
+// drain tells those who wait in Close, when it is time: once, as nobody gets in after that. mu is held.
 func (b *Bulkhead) drain() {
-	if seats(b.state.Load()) != shut {
-		return
-	}
-	select {
-	case <-b.drained:
-	default:
+	if seats(b.state.Load()) == shut {
 		close(b.drained)
 	}
 }

@@ -32,7 +32,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"reflect"
 	"runtime"
 	"slices"
@@ -578,8 +577,7 @@ func isCause(err, cause error) bool {
 // answerLost says whether err itself, whatever it wraps, tells of a call whose answer did not arrive.
 func answerLost(err error) bool {
 	switch err {
-	case context.Canceled, context.DeadlineExceeded, os.ErrDeadlineExceeded, io.EOF, io.ErrUnexpectedEOF,
-		io.ErrClosedPipe, net.ErrClosed, ErrNoReturn:
+	case context.Canceled, io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, ErrNoReturn:
 		return true
 	}
 	if errno, ok := err.(syscall.Errno); ok && connectionBroke(errno) {
@@ -588,7 +586,7 @@ func answerLost(err error) bool {
 	if claims(err, context.Canceled) || claims(err, context.DeadlineExceeded) {
 		return true
 	}
-	t, ok := err.(interface{ Timeout() bool })
+	t, ok := err.(interface{ Timeout() bool }) // context.DeadlineExceeded and os.ErrDeadlineExceeded among them
 	return ok && t.Timeout()
 }
 
