@@ -683,3 +683,262 @@ func TestStatesHaveNames(t *testing.T) {
 	assert.Equal(t, "closed open half-open State(9)",
 		fmt.Sprint(fx.StateClosed, fx.StateOpen, fx.StateHalfOpen, fx.State(9)))
 }
+
+// later goes on in a bubble to a time after the start of the process, where the clock of fx shows more than nothing.
+func later() { time.Sleep(60 * 365 * 24 * time.Hour) }
+
+func TestBreakerWithoutSlowMeasuresNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		later()
+		b := &fx.Breaker{Failures: 1}
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := fx.WithBreaker(func(context.Context) (int, error) { cancel(); return 0, errBoom }, b)(ctx)
+		require.Equal(t, errBoom, err)
+		assert.Equal(t, fx.StateClosed, b.State())
+	})
+}
+
+func TestWindowCountsFromTheFirstCallOfAnOldProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		later()
+		b := &fx.Breaker{Trip: func(fx.Counts) bool { return false }}
+		fail(t, b, 1)
+		assert.Equal(t, fx.Counts{Failures: 1, Consecutive: 1}, b.Counts())
+		time.Sleep(time.Second)
+		fail(t, b, 1)
+		assert.Equal(t, fx.Counts{Failures: 2, Consecutive: 2}, b.Counts())
+	})
+}
+
+func TestWindowRollsInEachBubble(t *testing.T) {
+	b := &fx.Breaker{Trip: func(fx.Counts) bool { return false }}
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Hour)
+		fail(t, b, 3)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		fail(t, b, 1)
+		assert.Equal(t, 1, b.Counts().Failures, "what another bubble has counted is gone")
+		time.Sleep(5 * time.Second)
+		fail(t, b, 1)
+		time.Sleep(6 * time.Second)
+		assert.Equal(t, 1, b.Counts().Failures, "and its window does roll")
+	})
+}
+
+func TestEachProbeHasItsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for limit, b := range map[time.Duration]*fx.Breaker{
+			10 * time.Second: {},
+			2 * time.Second:  {Cooldown: 2 * time.Second},
+			5 * time.Second:  {Cooldown: 2 * time.Second, ProbeLimit: 5 * time.Second},
+			time.Second:      {Cooldown: 3 * time.Second, ProbeLimit: time.Second},
+		} {
+			b.Force(fx.StateHalfOpen)
+			_, err := b.Allow(t.Context())
+			require.NoError(t, err)
+			time.Sleep(limit - time.Nanosecond)
+			_, err = b.Allow(t.Context())
+			assert.ErrorIs(t, err, fx.ErrOpen, "%v", limit)
+			time.Sleep(time.Nanosecond)
+			_, err = b.Allow(t.Context())
+			assert.NoError(t, err, "%v", limit)
+		}
+	})
+}
+
+func TestProbesCloseItAndNoSooner(t *testing.T) {
+	for probes, want := range map[int]int{-1: 1, 0: 2, 1: 1, 3: 3} {
+		b := &fx.Breaker{Probes: probes}
+		b.Force(fx.StateHalfOpen)
+		for range want {
+			assert.Equal(t, fx.StateHalfOpen, b.State(), "Probes: %d", probes)
+			require.NoError(t, call(b, fx.Value(1)))
+		}
+		assert.Equal(t, fx.StateClosed, b.State(), "Probes: %d", probes)
+	}
+}
+
+func TestOvertakenProbeDoesNotClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := halfOpen(t, &fx.Breaker{Cooldown: time.Second, Probes: 1})
+		first, err := b.Allow(t.Context())
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		second, err := b.Allow(t.Context())
+		require.NoError(t, err)
+		first(nil)
+		assert.Equal(t, fx.StateHalfOpen, b.State(), "its answer comes too late to count")
+		_, err = b.Allow(t.Context())
+		assert.ErrorIs(t, err, fx.ErrOpen, "and frees nothing")
+		second(nil)
+		assert.Equal(t, fx.StateClosed, b.State())
+	})
+}
+
+func TestCauseOfASlowFailureNamesBoth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var cause error
+		b := &fx.Breaker{Failures: 1, Slow: time.Second, OnChange: func(c fx.Change) { cause = c.Cause }}
+		require.Equal(t, errBoom, call(b, takes(2*time.Second, 0, errBoom)))
+		synctest.Wait()
+		assert.EqualError(t, cause, "fx: call took 2s, longer than Slow (1s): boom")
+		assert.ErrorIs(t, cause, errBoom)
+		assert.ErrorIs(t, cause, fx.ErrSlow)
+	})
+}
+
+func TestAllowIsForTheLiving(t *testing.T) {
+	done, err := new(fx.Breaker).Allow(dead())
+	assert.Nil(t, done)
+	assert.ErrorIs(t, err, errCause)
+}
+
+func TestRowOfFailuresEndsWithASuccessOrAReset(t *testing.T) {
+	b := &fx.Breaker{}
+	fail(t, b, 4)
+	require.ErrorIs(t, call(b, fx.Fail[int](fx.ErrFull)), fx.ErrFull)
+	assert.Equal(t, 4, b.Counts().Failures, "a call that never left says nothing")
+	b.Reset()
+	assert.Zero(t, b.Counts())
+	fail(t, b, 4)
+	assert.Equal(t, fx.StateClosed, b.State())
+}
+
+func TestOneFailureIsForgivenByASuccess(t *testing.T) {
+	b := &fx.Breaker{}
+	for range 5 {
+		fail(t, b, 1)
+		require.NoError(t, call(b, fx.Value(1)))
+	}
+	assert.Equal(t, fx.StateClosed, b.State())
+}
+
+func TestFailureIsNotAskedAboutACallerWhoLeft(t *testing.T) {
+	b := &fx.Breaker{Probes: 1, Failure: func(error) bool { t.Error("asked"); return false }}
+	b.Force(fx.StateHalfOpen)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := fx.WithBreaker(func(context.Context) (int, error) { cancel(); return 0, errBoom }, b)(ctx)
+	require.Equal(t, errBoom, err)
+	assert.Equal(t, fx.StateHalfOpen, b.State(), "nor does that close it")
+}
+
+func TestPredicatesMayAskTheBreaker(t *testing.T) {
+	var b *fx.Breaker
+	b = &fx.Breaker{
+		Failure: func(error) bool { return b.Counts().Failures == 0 },
+		Trip:    func(c fx.Counts) bool { return c == b.Counts() },
+	}
+	fail(t, b, 1)
+	assert.Equal(t, fx.StateOpen, b.State())
+}
+
+func TestNeutralEndOfAnOvertakenProbeFreesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := halfOpen(t, &fx.Breaker{Cooldown: time.Second})
+		first, err := b.Allow(t.Context())
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		_, err = b.Allow(t.Context())
+		require.NoError(t, err)
+		first(fx.ErrFull)
+		_, err = b.Allow(t.Context())
+		assert.ErrorIs(t, err, fx.ErrOpen)
+	})
+}
+
+func TestFailuresLeaveTheirOwnWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fx.Breaker{Window: time.Second, Trip: func(fx.Counts) bool { return false }}
+		fail(t, b, 1)
+		time.Sleep(1200 * time.Millisecond)
+		assert.Zero(t, b.Counts().Failures)
+	})
+}
+
+func TestCooldownStaysLongHoweverOftenProbesFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var least time.Duration = time.Hour
+		b := &fx.Breaker{Failures: 1, Cooldown: time.Second, MaxCooldown: time.Minute}
+		for n := range 600 {
+			fail(t, b, 1)
+			var open *fx.OpenError
+			require.ErrorAs(t, call(b, fx.Value(1)), &open)
+			if n > 6 {
+				least = min(least, open.RetryAfter())
+			}
+			time.Sleep(open.RetryAfter())
+		}
+		assert.GreaterOrEqual(t, least, 30*time.Second, "the upper half")
+		assert.Less(t, least, 36*time.Second, "and all of it")
+	})
+}
+
+func TestHugeNumbersOfProbesAndCallsAreBounded(t *testing.T) {
+	b := &fx.Breaker{Probes: 1 << 20}
+	b.Force(fx.StateHalfOpen)
+	for range 32766 {
+		_ = call(b, fx.Value(1))
+	}
+	assert.Equal(t, fx.StateHalfOpen, b.State())
+	_ = call(b, fx.Value(1))
+	assert.Equal(t, fx.StateClosed, b.State())
+
+	for last, want := range map[int]int{1: 1, 1 << 20: 65536} {
+		b := &fx.Breaker{Last: last, Trip: func(fx.Counts) bool { return false }}
+		for range 70000 {
+			_ = call(b, fx.Value(1))
+		}
+		assert.Equal(t, want, b.Counts().Successes)
+	}
+}
+
+func TestTimeThatIsOverIsNoWait(t *testing.T) {
+	assert.Zero(t, (&fx.OpenError{Until: time.Now().Add(-time.Hour)}).RetryAfter())
+}
+
+func TestFailuresOfAShortWindowAddUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fx.Breaker{Window: time.Second, Trip: func(fx.Counts) bool { return false }}
+		fail(t, b, 1)
+		time.Sleep(5 * time.Second)
+		fail(t, b, 1)
+		time.Sleep(100 * time.Millisecond)
+		fail(t, b, 1)
+		assert.Equal(t, 2, b.Counts().Failures)
+	})
+}
+
+func TestFailuresAtOnceOpenItOnce(t *testing.T) {
+	for range 100 {
+		var changes atomic.Int64
+		opened := make(chan struct{})
+		b := &fx.Breaker{Failures: 1, OnChange: func(fx.Change) { changes.Add(1); close(opened) }}
+		var all sync.WaitGroup
+		begin := make(chan struct{})
+		for range 8 {
+			done, err := b.Allow(t.Context())
+			require.NoError(t, err)
+			all.Go(func() { <-begin; done(errBoom) })
+		}
+		close(begin)
+		all.Wait()
+		<-opened
+		assert.EqualValues(t, 1, changes.Load())
+		assert.Equal(t, fx.StateOpen, b.State())
+	}
+}
+
+func TestFailuresAtOnceAreAllCounted(t *testing.T) {
+	b := &fx.Breaker{Trip: fx.FailureRate(1, 1<<20), Last: 1000}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 100 {
+				_, _ = fx.WithBreaker(fx.Fail[int](errBoom), b)(t.Context())
+			}
+		})
+	}
+	all.Wait()
+	assert.Equal(t, fx.Counts{Failures: 800, Consecutive: 800}, b.Counts())
+}

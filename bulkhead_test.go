@@ -273,3 +273,49 @@ func TestAbsurdBulkheads(t *testing.T) {
 	}
 	inUse(t, huge, 1000, 0)
 }
+
+func TestClosedBulkheadSaysSoThoughItIsFull(t *testing.T) {
+	b := &fx.Bulkhead{Limit: 1}
+	require.NoError(t, b.Acquire(t.Context()))
+	require.ErrorIs(t, b.Close(dead()), errCause)
+	err := b.Acquire(t.Context())
+	assert.ErrorIs(t, err, fx.ErrClosed)
+	assert.NotErrorIs(t, err, fx.ErrFull)
+	b.Release()
+	assert.NoError(t, b.Close(t.Context()))
+}
+
+func TestCloseOfIdleSucceedsWhoeverAsks(t *testing.T) {
+	for range 100 {
+		require.NoError(t, new(fx.Bulkhead).Close(dead()))
+	}
+}
+
+func TestAllWhoCloseAreToldWhenItIsDrained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fx.Bulkhead{}
+		require.NoError(t, b.Acquire(t.Context()))
+		closed := make(chan error, 2)
+		for range 2 {
+			go func() { closed <- b.Close(t.Context()) }()
+			synctest.Wait()
+		}
+		b.Release()
+		assert.NoError(t, <-closed)
+		assert.NoError(t, <-closed)
+	})
+}
+
+func TestWaiterRefusedAtItsEndGivesNothingBack(t *testing.T) {
+	for range 200 {
+		synctest.Test(t, func(t *testing.T) {
+			b := &fx.Bulkhead{Limit: 1, Queue: 1}
+			require.NoError(t, b.Acquire(t.Context()))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			time.AfterFunc(time.Second, func() { _ = b.Close(dead()) })
+			require.Error(t, b.Acquire(ctx))
+			inUse(t, b, 1, 0)
+		})
+	}
+}

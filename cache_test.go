@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -425,4 +426,274 @@ func TestSickStoreNeitherFailsNorDelaysACall(t *testing.T) {
 		}
 		close(release)
 	})
+}
+
+func TestRecallIsForTheLiving(t *testing.T) {
+	c := &fx.Cache[string, int]{OnErr: func(context.Context, error) { t.Error("there is no store") }}
+	_, err := c.Recall("a")(t.Context())
+	assert.Equal(t, fx.ErrMiss, err)
+	_, _ = fx.Remember(fx.Value(7), c, "a")(t.Context())
+	_, err = c.Recall("a")(dead())
+	assert.ErrorIs(t, err, errCause)
+}
+
+func TestValueIsFreshForLessThanFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, fresh := range []time.Duration{0, time.Minute} {
+			var calls atomic.Int64
+			op := fx.WithCache(counted(&calls, fx.Value(7)), &fx.Cache[string, int]{Fresh: fresh}, "a")
+			_, _ = op(t.Context())
+			time.Sleep(fresh)
+			_, _ = op(t.Context())
+			synctest.Wait()
+			assert.EqualValues(t, 2, calls.Load(), "%v", fresh)
+		}
+	})
+}
+
+func TestWrittenAgainIsUsed(t *testing.T) {
+	c := &fx.Cache[string, int]{Size: 2}
+	for _, key := range []string{"a", "b", "a", "c"} {
+		_, _ = fx.Remember(fx.Value(7), c, key)(t.Context())
+	}
+	_, err := c.Recall("a")(t.Context())
+	assert.NoError(t, err)
+	_, err = c.Recall("b")(t.Context())
+	assert.ErrorIs(t, err, fx.ErrMiss)
+}
+
+func TestCacheInsideIsHeardOutside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &fx.Cache[string, int]{Fresh: time.Minute}
+		ends := each(fx.Value(7), fx.Fail[int](errBoom))
+		page := fx.WithDegraded(valueOf(fx.WithCache(ends, c, "a")))
+		_, _ = page(t.Context())
+		time.Sleep(time.Hour - 2*time.Second)
+		r, err := page(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, fx.Result[int]{Value: 7, Age: time.Hour - 2*time.Second}, r)
+		time.Sleep(time.Second)
+		r, err = page(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, fx.Result[int]{Value: 7, Degraded: true, Age: time.Hour - time.Second, Cause: errBoom}, r)
+
+		cold := fx.WithCache(fx.WithFallback(fx.Fail[int](errBoom), fx.Value(8)), c, "b")
+		r, err = fx.WithDegraded(valueOf(cold))(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, fx.Result[int]{Value: 8, Degraded: true, Cause: errBoom}, r)
+	})
+}
+
+// A cupboard is a store of one value, of an age that it claims.
+type cupboard struct {
+	age  time.Duration
+	err  error
+	gets atomic.Int64
+	sets atomic.Int64
+	ttl  atomic.Int64
+}
+
+func (c *cupboard) Get(context.Context, string) (int, time.Duration, error) {
+	c.gets.Add(1)
+	return 7, c.age, c.err
+}
+
+func (c *cupboard) Set(ctx context.Context, _ string, _ int, ttl time.Duration) error {
+	c.sets.Add(1)
+	c.ttl.Store(int64(ttl))
+	return ctx.Err()
+}
+
+func TestStoreIsAskedForWhatIsNotTooOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for age, want := range map[time.Duration]error{time.Hour - 1: nil, time.Hour: fx.ErrMiss} {
+			c := &fx.Cache[string, int]{Store: &cupboard{age: age}}
+			_, err := c.Recall("a")(t.Context())
+			assert.Equal(t, want, err, "%v", age)
+		}
+		ahead := &fx.Cache[string, int]{Store: &cupboard{age: -time.Hour}}
+		r, err := fx.WithDegraded(ahead.Recall("a"))(t.Context())
+		require.NoError(t, err)
+		assert.Zero(t, r.Age)
+		time.Sleep(time.Hour)
+		ahead.Store.(*cupboard).err = fx.ErrMiss
+		_, err = ahead.Recall("a")(t.Context())
+		assert.ErrorIs(t, err, fx.ErrMiss, "a clock ahead makes no value live longer")
+	})
+}
+
+func TestColdKeyThatTheStoreMissesIsCalledFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &cupboard{err: fmt.Errorf("cupboard: %w", fx.ErrMiss)}
+		c := &fx.Cache[string, int]{Store: store, OnErr: func(_ context.Context, err error) { t.Error(err) }}
+		for key := range 20 { // misses are answers, so the store is asked each time
+			r, err := fx.WithCache(fx.Value(8), c, fmt.Sprint(key))(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, fx.Result[int]{Value: 8}, r)
+			synctest.Wait()
+		}
+		assert.EqualValues(t, 20, store.gets.Load())
+	})
+}
+
+func TestStoreIsWrittenAsOftenAsThereIsAValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &cupboard{err: fx.ErrMiss}
+		c := &fx.Cache[string, int]{Store: store, Stale: time.Minute, OnErr: func(_ context.Context, err error) { t.Error(err) }}
+		for range 50 {
+			ctx, cancel := context.WithCancel(t.Context())
+			_, _ = fx.Remember(fx.Value(7), c, "a")(ctx)
+			cancel() // the write does not care
+			synctest.Wait()
+		}
+		assert.EqualValues(t, 50, store.sets.Load())
+		assert.EqualValues(t, time.Minute, store.ttl.Load())
+	})
+}
+
+func TestStoreThatFailsIsNamedAndLeftAloneForTenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &cupboard{err: errBoom}
+		var said []string
+		c := &fx.Cache[string, int]{Store: store, OnErr: func(_ context.Context, err error) { said = append(said, err.Error()) }}
+		for range 6 {
+			_, err := c.Recall("a")(t.Context())
+			assert.ErrorIs(t, err, fx.ErrMiss)
+		}
+		assert.EqualValues(t, 5, store.gets.Load())
+		assert.Equal(t, "boom", said[4])
+		assert.True(t, strings.HasPrefix(said[5], `fx: circuit breaker "cache store" is open`), said[5])
+		time.Sleep(10 * time.Second)
+		_, _ = c.Recall("a")(t.Context())
+		assert.EqualValues(t, 6, store.gets.Load())
+	})
+}
+
+func TestPanicOfAStoreIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &fx.Cache[string, int]{Store: &shelf{sick: func() error { panic("store") }}}
+		journal.take()
+		_, err := c.Recall("a")(t.Context())
+		assert.ErrorIs(t, err, fx.ErrMiss)
+		assert.Contains(t, journal.take(), "panic=store")
+	})
+}
+
+func TestOldestOfPartsInTurnTellsTheAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &fx.Cache[string, int]{}
+		_, _ = fx.Remember(fx.Value(1), c, "old")(t.Context())
+		time.Sleep(time.Minute)
+		_, _ = fx.Remember(fx.Value(2), c, "young")(t.Context())
+		r, err := fx.WithDegraded(fx.Then(c.Recall("old"), func(ctx context.Context, _ int) (int, error) {
+			return c.Recall("young")(ctx)
+		}))(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, time.Minute, r.Age)
+	})
+}
+
+func TestZeroCacheKeepsAThousand(t *testing.T) {
+	c := &fx.Cache[int, int]{}
+	for key := range 1001 {
+		_, _ = fx.Remember(fx.Value(key), c, key)(t.Context())
+	}
+	assert.Equal(t, 1000, c.Counts().Entries)
+}
+
+func TestFreshOutlastsAShorterStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		op := fx.WithCache(counted(&calls, fx.Value(7)), &fx.Cache[string, int]{Fresh: 2 * time.Hour}, "a")
+		_, _ = op(t.Context())
+		time.Sleep(90 * time.Minute)
+		_, _ = op(t.Context())
+		assert.EqualValues(t, 1, calls.Load())
+	})
+}
+
+func TestValueFromTheStoreAgesInMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &fx.Cache[string, int]{Store: &cupboard{age: time.Minute}}
+		_, _ = c.Recall("a")(t.Context())
+		time.Sleep(time.Second)
+		r, err := fx.WithDegraded(c.Recall("a"))(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, time.Minute+time.Second, r.Age)
+	})
+}
+
+func TestEndOfAnAbandonedCallLeavesTheNextAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		op := fx.WithCache(counted(&calls, each(deaf(2*time.Second, 1, errBoom), deaf(time.Minute, 2, nil))), &fx.Cache[string, int]{}, "a")
+		_, err := fx.WithTimeout(op, time.Second)(t.Context())
+		require.ErrorIs(t, err, fx.ErrTimeout)
+		go func() { _, _ = op(t.Context()) }()
+		time.Sleep(5 * time.Second) // the first call has ended by now
+		_, err = op(t.Context())
+		require.NoError(t, err)
+		assert.EqualValues(t, 2, calls.Load())
+	})
+}
+
+func TestStoreThatFailsIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{sick: func() error { return errBoom }}
+		c := &fx.Cache[string, int]{Store: s}
+		for range 100 {
+			_, err := c.Recall("a")(t.Context())
+			assert.ErrorIs(t, err, fx.ErrMiss)
+			time.Sleep(50 * time.Millisecond)
+		}
+		assert.EqualValues(t, 5, s.gets.Load())
+		time.Sleep(10 * time.Second)
+		_, _ = c.Recall("a")(t.Context())
+		assert.EqualValues(t, 6, s.gets.Load(), "then it is asked again")
+	})
+}
+
+func TestPartsTellTheirAgeAtOnce(t *testing.T) {
+	c := &fx.Cache[int, int]{}
+	for k := range 8 {
+		_, err := fx.Remember(fx.Value(k), c, k)(t.Context())
+		require.NoError(t, err)
+	}
+	for range 100 {
+		parts := make([]fx.Op[int], 8)
+		for k := range parts {
+			parts[k] = fx.WithFallback(fx.Fail[int](errBoom), c.Recall(k))
+		}
+		r, err := fx.WithDegraded(fx.All(parts...))(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7}, r.Value)
+		assert.True(t, r.Degraded)
+		assert.Equal(t, 8, strings.Count(r.Cause.Error(), "boom"))
+
+		for k := range parts {
+			parts[k] = c.Recall(k)
+		}
+		_, err = fx.WithDegraded(fx.All(parts...))(t.Context())
+		require.NoError(t, err)
+	}
+}
+
+func TestManyRecallAtOnce(t *testing.T) {
+	c := &fx.Cache[int, int]{Size: 4}
+	for k := range 4 {
+		_, err := fx.Remember(fx.Value(k), c, k)(t.Context())
+		require.NoError(t, err)
+	}
+	var all sync.WaitGroup
+	for g := range 8 {
+		all.Go(func() {
+			for i := range 100 {
+				v, err := c.Recall((g + i) % 4)(t.Context())
+				assert.NoError(t, err)
+				assert.Equal(t, (g+i)%4, v)
+			}
+		})
+	}
+	all.Wait()
+	assert.Equal(t, 800, c.Counts().Hits)
 }

@@ -134,3 +134,10 @@ func TestMixedErrorsReadWell(t *testing.T) {
 	_, err := fx.WithFallback(fx.WithBreaker(fx.Value(1), b), fx.Fail[int](fmt.Errorf("prices: nothing remembered")))(t.Context())
 	assert.EqualError(t, err, `fx: no answer: circuit breaker "prices" is open; then: prices: nothing remembered`)
 }
+
+func TestEndOfTheCallerIsToldOnce(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	op := fx.WithFallback(func(context.Context) (int, error) { cancel(errCause); return 0, errBoom }, fx.Value(1), fx.Value(2))
+	_, err := op(ctx)
+	assert.EqualError(t, err, "fx: no answer: boom; then: context canceled: the shopper left")
+}

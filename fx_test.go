@@ -615,3 +615,136 @@ func TestMarksOfNilAreNil(t *testing.T) {
 	assert.EqualError(t, fx.NotDone(errBoom), "boom")
 	assert.ErrorIs(t, fx.Unsure(errBoom), errBoom)
 }
+
+func TestContextOfAnOpEndsWithItsCall(t *testing.T) {
+	for name, policy := range map[string]fx.Policy[int]{
+		"Timeout": policies()["Timeout"], "All": policies()["All"], "Zip": policies()["Zip"], "Hedge": policies()["Hedge"],
+		"Cache": policies()["Cache"],
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var inside context.Context
+			v, err := policy(func(ctx context.Context) (int, error) { inside = ctx; return 42, nil })(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, 42, v)
+			synctest.Wait()
+			assert.Error(t, inside.Err(), "%s: a context that does not end is a leak", name)
+		})
+	}
+}
+
+func TestOthersLearnThatAPanicStoppedThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var cause error
+		bad := func(context.Context) (int, error) { panic("bad") }
+		other := func(ctx context.Context) (int, error) { _, err := hang(ctx); cause = context.Cause(ctx); return 0, err }
+		assert.PanicsWithValue(t, "bad", func() { _, _ = fx.All(bad, other)(t.Context()) })
+		assert.Equal(t, fx.ErrNoReturn, cause)
+
+		_, err := fx.All(fx.Fail[int](errBoom), other)(t.Context())
+		assert.Equal(t, errBoom, err)
+		assert.Equal(t, errBoom, cause)
+	})
+}
+
+func TestZipAndDetachedRefuseEachNil(t *testing.T) {
+	sum := func(a, b int) (int, error) { return a + b, nil }
+	assert.Panics(t, func() { fx.Zip[int](nil, fx.Value(1), sum) })
+	assert.Panics(t, func() { fx.Zip(fx.Value(1), fx.Op[int](nil), sum) })
+	assert.Panics(t, func() { fx.Detached(fx.Value(1), nil) })
+	assert.Panics(t, func() { fx.WithHedge[int](nil, &fx.Hedge{}) })
+	assert.Panics(t, func() { fx.WithRecover[int](nil, func(context.Context, error) (int, error) { return 0, nil }) })
+	assert.Panics(t, func() { fx.WithDegraded[int](nil) })
+	assert.Panics(t, func() { fx.Remember[string, int](nil, &fx.Cache[string, int]{}, "a") })
+	assert.Panics(t, func() { fx.WithCache[string, int](nil, &fx.Cache[string, int]{}, "a") })
+}
+
+func TestErrorsOfTheDeadReadWell(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := fx.WithTimeout(fx.Value(1), time.Second)(ctx)
+	assert.EqualError(t, err, "fx: not started: context canceled")
+	_, err = fx.WithTimeout(fx.Value(1), time.Second)(dead())
+	assert.EqualError(t, err, "fx: not started: context canceled: the shopper left")
+	_, err = fx.WithLimit(fx.Value(1), waiter(errBoom))(t.Context())
+	assert.EqualError(t, err, "fx: not started: rate limit: boom")
+}
+
+func TestValueThatDetachedLeavesBehindIsDiscardedOnlyIfThereIsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, op := range []fx.Op[int]{
+			deaf(time.Minute, 0, errBoom),
+			func(context.Context) (int, error) { time.Sleep(time.Minute); panic("late") },
+		} {
+			discarded := 0
+			_, err := fx.WithTimeout(fx.Detached(op, func(int) { discarded++ }), time.Second)(t.Context())
+			require.ErrorIs(t, err, fx.ErrTimeout)
+			time.Sleep(time.Hour)
+			assert.Zero(t, discarded)
+		}
+	})
+}
+
+func TestForeignRefusalsCountForNothing(t *testing.T) {
+	for _, refusal := range []error{fx.ErrOpen, fx.ErrFull, fx.ErrClosed, fx.ErrLimit} {
+		b := &fx.Breaker{Failures: 1}
+		fail := fx.Fail[int](speaksFor{refusal})
+		require.Error(t, call(b, fail))
+		assert.Equal(t, fx.StateClosed, b.State(), "%v", refusal)
+		assert.False(t, fx.Retryable(speaksFor{refusal}), "%v", refusal)
+	}
+}
+
+// speaksFor is a user's error that says it is another.
+type speaksFor struct{ target error }
+
+func (s speaksFor) Error() string        { return "like: " + s.target.Error() }
+func (s speaksFor) Is(target error) bool { return target == s.target }
+
+func TestWordInANestedJoinIsHeard(t *testing.T) {
+	two := errors.Join(errBoom, errCause)
+	for name, err := range map[string]error{
+		"in the second part":           errors.Join(errBoom, fx.Permanent(errCause)),
+		"after a part with parts":      errors.Join(two, fx.Permanent(errCause)),
+		"after one that wraps nothing": errors.Join(wrapsNothing{}, fx.Permanent(errCause)),
+		"in the parts of a part":       errors.Join(errors.Join(errBoom, fx.Permanent(errCause)), errBoom),
+	} {
+		assert.False(t, fx.Retryable(err), name)
+		assert.False(t, fx.Transient(errors.Join(err, fx.ErrTimeout)), name)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		asked := errors.Join(errors.Join(errBoom, asksFor(time.Second)), errCause)
+		_, err := fx.WithRetry(inTurn(asked, nil), fx.Retry{Backoff: fx.Constant(0)})(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, time.Second, time.Since(start))
+	})
+}
+
+// wrapsNothing has the method, and nothing to tell.
+type wrapsNothing struct{}
+
+func (wrapsNothing) Error() string { return "nothing inside" }
+func (wrapsNothing) Unwrap() error { return nil }
+
+// asksFor is an error that asks for a wait.
+type asksFor time.Duration
+
+func (a asksFor) Error() string             { return "later" }
+func (a asksFor) RetryAfter() time.Duration { return time.Duration(a) }
+
+func TestOnlyLostConnectionsLoseAnswers(t *testing.T) {
+	for _, lost := range []error{io.ErrClosedPipe, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE, net.ErrClosed, fx.ErrNoReturn} {
+		assert.True(t, fx.MayBeDone(fmt.Errorf("pay: %w", lost)), "%v", lost)
+	}
+	assert.False(t, fx.MayBeDone(syscall.ENOENT))
+	dial := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	assert.False(t, fx.MayBeDone(timeoutOf{dial}), "what was never sent is not lost, whatever is around it")
+	assert.True(t, fx.MayBeDone(timeoutOf{dial, errBoom}))
+}
+
+// timeoutOf is a timeout of several calls.
+type timeoutOf []error
+
+func (e timeoutOf) Error() string   { return "timeout" }
+func (e timeoutOf) Timeout() bool   { return true }
+func (e timeoutOf) Unwrap() []error { return e }

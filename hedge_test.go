@@ -372,3 +372,129 @@ func TestGoexitOfACopyIsAGoexitHere(t *testing.T) {
 		assert.False(t, returned)
 	})
 }
+
+// learned is a hedge that has seen 50 calls of one to fifty milliseconds, the slow ones first.
+func learned(t *testing.T, h *fx.Hedge) *fx.Hedge {
+	t.Helper()
+	for i := range 50 {
+		_, err := fx.WithHedge(takes(time.Duration(50-i)*time.Millisecond, 1, nil), h)(t.Context())
+		require.NoError(t, err)
+	}
+	return h
+}
+
+func TestFirstEstimateIsTheQuantileOfTheFirstCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		later()
+		for quantile, want := range map[float64]time.Duration{0: 48, 0.1: 26, 0.5: 26, 0.9: 46, 1: 50} {
+			delay := learned(t, &fx.Hedge{Quantile: quantile}).Counts().Delay
+			assert.InDelta(t, float64(want*time.Millisecond), float64(delay), 10, "%v", quantile)
+		}
+		assert.InDelta(t, float64(26*time.Millisecond), float64(learned(t, &fx.Hedge{Quantile: 0.5, After: 1}).Counts().Delay), 10)
+		assert.Equal(t, time.Second, learned(t, &fx.Hedge{Quantile: 0.5, After: time.Second}).Counts().Delay, "After is the floor")
+		assert.Equal(t, time.Second, learned(t, &fx.Hedge{After: time.Second}).Counts().Delay)
+	})
+}
+
+func TestAfterRulesUntilTheLatencyIsKnown(t *testing.T) {
+	h := &fx.Hedge{After: time.Second, Quantile: 0.9}
+	assert.Equal(t, time.Second, h.Counts().Delay)
+}
+
+func TestNegativeMaxStartsNoCopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &fx.Hedge{After: time.Second, Max: -1}
+		assert.Zero(t, h.Counts().Delay)
+		_, err := fx.WithHedge(takes(time.Minute, 1, nil), h)(t.Context())
+		require.NoError(t, err)
+		assert.Zero(t, h.Counts().Started)
+	})
+}
+
+func TestCopyThatNeverAnswersRaisesTheEstimate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := learned(t, &fx.Hedge{Budget: &fx.Budget{PerSecond: 1000}})
+		before := h.Counts().Delay
+		for range 20 {
+			_, err := fx.WithHedge(each(deaf(time.Hour, 1, nil), takes(100*time.Millisecond, 2, nil)), h)(t.Context())
+			require.NoError(t, err)
+		}
+		assert.Greater(t, h.Counts().Delay, 2*before)
+		time.Sleep(2 * time.Hour)
+	})
+}
+
+func TestHedgesShareTheirBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spare := &fx.Budget{Ratio: -1, PerSecond: 1}
+		for range 20 {
+			_, err := fx.WithHedge(takes(2*time.Millisecond, 1, nil), &fx.Hedge{After: time.Millisecond, Budget: spare})(t.Context())
+			require.NoError(t, err)
+		}
+		assert.Equal(t, fx.BudgetCounts{First: 20, Again: 10, Denied: 10}, spare.Counts())
+	})
+}
+
+func TestCallerWhoLeavesAtTheStartStartsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		_, err := fx.WithHedge(counted(&calls, fx.Value(1)), after1s())(&departing{Context: dead()})
+		assert.ErrorIs(t, err, context.Canceled)
+		synctest.Wait()
+		assert.Zero(t, calls.Load())
+	})
+}
+
+// departing is a context that ends right after it was first asked.
+type departing struct {
+	context.Context
+	asked atomic.Int64
+}
+
+func (d *departing) Err() error {
+	if d.asked.Add(1) == 1 {
+		return nil
+	}
+	return d.Context.Err()
+}
+
+func TestCopiesFollowOneAnotherAfterAWaitEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		h := &fx.Hedge{After: time.Second, Max: 3, Budget: &fx.Budget{PerSecond: 9}}
+		h.OnHedge = func(_ context.Context, n int) { assert.Equal(t, time.Duration(n)*time.Second, time.Since(start)) }
+		_, err := fx.WithHedge(takes(time.Minute, 1, nil), h)(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 3, h.Counts().Started)
+	})
+}
+
+func TestAfterHedgesUntilTheLatencyIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &fx.Hedge{After: time.Second, Quantile: 0.9}
+		_, err := fx.WithHedge(takes(time.Minute, 1, nil), h)(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 1, h.Counts().Started)
+	})
+}
+
+func TestCallersWhoLeaveEarlyDoNotLowerTheEstimate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := learned(t, &fx.Hedge{Quantile: 0.5})
+		before := h.Counts().Delay
+		for range 50 {
+			_, err := fx.WithTimeout(fx.WithHedge(hang, h), time.Millisecond)(t.Context())
+			require.Error(t, err)
+		}
+		synctest.Wait()
+		assert.Equal(t, before, h.Counts().Delay)
+	})
+}
+
+func TestFailedCopyIsNotDiscarded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		discard := func(int) { t.Error("there is no value") }
+		_, err := fx.WithHedge(takes(2*time.Second, 0, errBoom), after1s(), discard)(t.Context())
+		assert.ErrorIs(t, err, errBoom)
+	})
+}

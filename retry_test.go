@@ -562,3 +562,141 @@ func TestUnwrapDoesNotShareItsArray(t *testing.T) {
 	assert.Equal(t, []error{errBoom, fx.ErrExhausted}, e.Unwrap())
 	assert.Equal(t, []error{errBoom, nil}, e.Errs[:2])
 }
+
+func TestSuccessIsNoQuestion(t *testing.T) {
+	var calls atomic.Int64
+	r := fx.Retry{If: func(error) bool { return true }, Backoff: fx.Constant(0)}
+	_, err := fx.WithRetry(counted(&calls, fx.Value(1)), r)(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, calls.Load())
+}
+
+func TestCallerWhoLeftInMidCallCostsNoRetry(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var calls atomic.Int64
+	spare := &fx.Budget{PerSecond: 100}
+	r := fx.Retry{
+		Budget: spare, Backoff: fx.Constant(0), If: func(error) bool { return true },
+		OnRetry: func(context.Context, fx.Attempt) { t.Error("there is none") },
+	}
+	_, err := fx.WithRetry(counted(&calls, func(context.Context) (int, error) { cancel(errCause); return 0, errBoom }), r)(ctx)
+	assert.ErrorIs(t, err, errBoom)
+	assert.ErrorIs(t, err, errCause)
+	assert.EqualValues(t, 1, calls.Load())
+	assert.Zero(t, spare.Counts().Again)
+}
+
+func TestDelaysKeepTheirOwnSlice(t *testing.T) {
+	ds := []time.Duration{1, 2}
+	b := fx.Delays(ds...)
+	ds[0] = 9
+	assert.Equal(t, []time.Duration{1, 2}, first(9, b))
+}
+
+func TestMaxWaitIsTheLongestWaitAccepted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for most, want := range map[time.Duration]error{2 * time.Second: nil, 2*time.Second - 1: fx.ErrWait, -1: fx.ErrWait} {
+			_, err := fx.WithRetry(inTurn(asksFor(2*time.Second), nil), fx.Retry{MaxWait: most})(t.Context())
+			assert.ErrorIs(t, err, want, "%v", most)
+		}
+	})
+}
+
+func TestZeroBudgetLetsAFifthThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spare := &fx.Budget{PerSecond: -1}
+		for range 100 {
+			_, _ = fx.WithRetry(fx.Value(1), fx.Retry{Budget: spare})(t.Context())
+		}
+		assert.Equal(t, fx.BudgetCounts{First: 100, Left: 20}, spare.Counts())
+	})
+}
+
+func TestNilBackoffIsTold(t *testing.T) {
+	var b fx.Backoff
+	for method, misuse := range map[string]func(){
+		"Cap": func() { b.Cap(1) }, "Jitter": func() { b.Jitter(1) }, "Take": func() { b.Take(1) }, "Within": func() { b.Within(1) },
+		"JitterBy": func() { b.JitterBy(1, func() float64 { return 0 }) },
+	} {
+		assert.PanicsWithValue(t, "fx: "+method+" of a nil Backoff; start from one, as in fx.Exponential(base)."+method, misuse)
+	}
+}
+
+func TestBackoffMayBeLeftAtAnyWait(t *testing.T) {
+	for name, b := range map[string]fx.Backoff{
+		"Constant": fx.Constant(1), "Exponential": fx.Exponential(1), "Decorrelated": fx.Decorrelated(1, 1),
+		"Delays": fx.Delays(1, 1, 1), "Cap": fx.Delays(1, 1, 1).Cap(9), "Jitter": fx.Delays(1, 1, 1).Jitter(0),
+		"Take": fx.Delays(1, 1, 1).Take(3), "Within": fx.Delays(1, 1, 1).Within(9),
+	} {
+		for d := range b {
+			assert.Equal(t, time.Duration(1), d, name)
+			break
+		}
+	}
+}
+
+func TestRetryErrorWithoutStopHasItsErrors(t *testing.T) {
+	err := &fx.RetryError{Attempts: 2, Errs: []error{errBoom, errCause}}
+	assert.Equal(t, err.Errs, err.Unwrap(), "and no nil among them")
+	assert.ErrorIs(t, err, errBoom)
+	assert.False(t, err.MayBeDone())
+	assert.True(t, (&fx.RetryError{Errs: []error{errBoom, context.Canceled}}).MayBeDone())
+	assert.EqualError(t, &fx.RetryError{}, "fx: gave up after 0 attempts")
+}
+
+func TestTransientLooksIntoJoinedErrors(t *testing.T) {
+	assert.True(t, fx.Transient(errors.Join(errBoom, &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded})))
+	assert.False(t, fx.Transient(errors.Join(errBoom, errCause)))
+}
+
+func TestHookHearsBeforeTheWaitAndNoWaitIsDrawnInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, drawn := time.Now(), 0
+		r := fx.Retry{
+			Backoff: func(yield func(time.Duration) bool) {
+				for drawn++; yield(time.Second); drawn++ {
+				}
+			},
+			OnRetry: func(_ context.Context, a fx.Attempt) {
+				assert.Equal(t, time.Duration(a.N-1)*time.Second, time.Since(start))
+			},
+		}
+		_, err := fx.WithRetry(fx.Fail[int](errBoom), r)(t.Context())
+		assert.ErrorIs(t, err, fx.ErrExhausted)
+		assert.Equal(t, 2, drawn)
+	})
+}
+
+func TestDefaultBackoffIsTheDocumentedOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		longest, shortest := make([]time.Duration, 9), time.Hour
+		op := fx.WithRetry(fx.Fail[int](errBoom), fx.Retry{Attempts: 10, OnRetry: func(_ context.Context, a fx.Attempt) {
+			longest[a.N-1] = max(longest[a.N-1], a.Delay)
+			if a.N == 9 {
+				shortest = min(shortest, a.Delay)
+			}
+		}})
+		for range 300 {
+			_, _ = op(t.Context())
+		}
+		for i, got := range longest {
+			most := min(100*time.Millisecond<<i, 5*time.Second)
+			assert.LessOrEqual(t, got, most, "wait %d", i+1)
+			assert.Greater(t, got, most*9/10, "wait %d: of 300 draws one is near the end", i+1)
+		}
+		assert.Less(t, shortest, 500*time.Millisecond, "full jitter: of 300 draws one is near 0")
+	})
+}
+
+func TestErrorsOfManyAttemptsAreBounded(t *testing.T) {
+	n := 0
+	op := fx.WithRetry(func(context.Context) (int, error) { n++; return 0, fmt.Errorf("attempt %d", n) },
+		fx.Retry{Attempts: 50, Backoff: fx.Constant(0)})
+	_, err := op(t.Context())
+	var again *fx.RetryError
+	require.ErrorAs(t, err, &again)
+	require.Len(t, again.Errs, 16)
+	assert.EqualError(t, again.Errs[0], "attempt 1")
+	assert.EqualError(t, again.Errs[1], "attempt 36")
+	assert.EqualError(t, again.Errs[15], "attempt 50")
+}

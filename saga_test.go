@@ -581,3 +581,130 @@ func FuzzSagaUndoesExactlyWhatWasDone(f *testing.F) {
 func TestSagaErrorsReadWell(t *testing.T) {
 	assert.EqualError(t, &fx.SagaError{Step: "ship", Err: errors.New("no van")}, `fx: saga stopped at step "ship": no van`)
 }
+
+func TestUndoWaitsForNothingThatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, do := range map[string]fx.Op[string]{
+			"answered":           fx.Detached(func(context.Context) (string, error) { return "a", nil }),
+			"answered, hedged":   fx.WithHedge(func(context.Context) (string, error) { return "a", nil }, after1s()),
+			"failed late":        left(func(context.Context) (string, error) { time.Sleep(2 * time.Second); return "", errBoom }),
+			"panicked late":      left(func(context.Context) (string, error) { time.Sleep(2 * time.Second); panic("late") }),
+			"succeeded late":     left(func(context.Context) (string, error) { time.Sleep(2 * time.Second); return "a", nil }),
+			"failed late hedged": hedgedAway(func(context.Context) (string, error) { time.Sleep(2 * time.Second); return "", errBoom }),
+		} {
+			var d diary
+			step := d.step("a", nil)
+			step.Do = func(ctx context.Context, _ string) (string, error) { return do(ctx) }
+			start := time.Now()
+			_, err := d.run(t, t.Context(), step, d.step("b", errBoom))
+			assert.Equal(t, []string{"a"}, err.Undone, name)
+			assert.LessOrEqual(t, time.Since(start), 2*time.Second, name)
+		}
+	})
+}
+
+// left is op left behind after a second.
+func left(op fx.Op[string]) fx.Op[string] { return fx.WithTimeout(fx.Detached(op), time.Second) }
+
+// hedgedAway is op left behind by a caller who waits for a second.
+func hedgedAway(op fx.Op[string]) fx.Op[string] {
+	return fx.WithTimeout(fx.WithHedge(op, &fx.Hedge{After: time.Hour}), time.Second)
+}
+
+func TestSagaKeepsItsOwnSteps(t *testing.T) {
+	var d diary
+	steps := []fx.Step[string]{d.step("a", nil)}
+	op := fx.Saga("", steps)
+	steps[0] = d.step("b", nil)
+	s, err := op(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "a", s)
+}
+
+func TestStepThatPanicsIsUndoneWithTheStateOfWhatItLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d diary
+		step := d.step("a", nil)
+		book := left(func(context.Context) (string, error) { time.Sleep(5 * time.Second); return "booked", nil })
+		step.Do = func(ctx context.Context, _ string) (string, error) { _, _ = book(ctx); panic("bad") }
+		assert.PanicsWithValue(t, "bad", func() { _, _ = fx.Saga("", []fx.Step[string]{step})(t.Context()) })
+		assert.Equal(t, []string{"undo a(booked)"}, d.lines)
+	})
+}
+
+func TestUndoThatOvertakesIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d diary
+		step := d.step("a", nil)
+		step.UndoLimit = time.Second
+		step.Do = func(ctx context.Context, _ string) (string, error) {
+			return left(func(context.Context) (string, error) { time.Sleep(time.Minute); return "", nil })(ctx)
+		}
+		step.Undo = func(context.Context, string) error { return nil }
+		journal.take()
+		_, err := d.run(t, t.Context(), step)
+		assert.Equal(t, []string{"a"}, err.Undone)
+		assert.Contains(t, journal.take(), "still run, and will be undone while they do")
+		time.Sleep(time.Hour)
+	})
+}
+
+func TestLateSuccessOfACopyIsTheStateToUndo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d diary
+		step := d.step("a", nil)
+		book := hedgedAway(func(context.Context) (string, error) { time.Sleep(5 * time.Second); return "booked", nil })
+		step.Do = func(ctx context.Context, _ string) (string, error) { return book(ctx) }
+		_, err := d.run(t, t.Context(), step)
+		assert.Equal(t, []string{"a"}, err.Undone)
+		assert.Equal(t, []string{"undo a(booked)"}, d.lines)
+	})
+}
+
+func TestCauseThatCannotBeComparedIsNoPanic(t *testing.T) {
+	var d diary
+	ctx, cancel := context.WithCancelCause(t.Context())
+	step := d.step("a", nil)
+	step.Do = func(ctx context.Context, _ string) (string, error) {
+		cancel(reasons{"late", "tired"})
+		return "", context.Cause(ctx)
+	}
+	_, err := d.run(t, ctx, step)
+	assert.Equal(t, reasons{"late", "tired"}, err.Err)
+}
+
+// reasons is an error of a type that cannot be compared.
+type reasons []string
+
+func (r reasons) Error() string { return strings.Join(r, ", ") }
+
+func TestPivotHoldsForAllStepsAfterIt(t *testing.T) {
+	var d diary
+	pivot := d.step("pay", nil)
+	pivot.Pivot = true
+	_, err := d.run(t, t.Context(), d.step("a", nil), pivot, d.step("b", nil), d.step("c", errBoom))
+	assert.True(t, err.Committed)
+	assert.Empty(t, err.Undone)
+}
+
+func TestStepNotBegunIsNotUndone(t *testing.T) {
+	var d diary
+	ctx, cancel := context.WithCancel(t.Context())
+	leaves := d.step("a", nil)
+	leaves.Do = func(_ context.Context, s string) (string, error) { cancel(); return s + "a", nil }
+	_, err := d.run(t, ctx, leaves, d.step("b", nil))
+	assert.Equal(t, []string{"a"}, err.Undone)
+	assert.Empty(t, err.Failed)
+}
+
+func TestCallsOfAStepAreCountedAtOnce(t *testing.T) {
+	for range 100 {
+		many := make([]fx.Op[int], 8)
+		for i := range many {
+			many[i] = fx.Detached(fx.Value(i))
+		}
+		step := fx.Step[int]{Name: "many", Do: func(ctx context.Context, n int) (int, error) { _, err := fx.All(many...)(ctx); return n, err }}
+		_, err := fx.Saga(1, []fx.Step[int]{step})(t.Context())
+		require.NoError(t, err)
+	}
+}
