@@ -713,12 +713,15 @@ func TestWindowCountsFromTheFirstCallOfAnOldProcess(t *testing.T) {
 func TestWindowRollsInEachBubble(t *testing.T) {
 	b := &fx.Breaker{Trip: func(fx.Counts) bool { return false }}
 	synctest.Test(t, func(t *testing.T) {
+		fail(t, b, 1)
 		time.Sleep(time.Hour)
 		fail(t, b, 3)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		fail(t, b, 1)
 		assert.Equal(t, 1, b.Counts().Failures, "what another bubble has counted is gone")
+		fail(t, b, 1)
+		assert.Equal(t, 2, b.Counts().Failures, "and what this one counts stays")
 		time.Sleep(5 * time.Second)
 		fail(t, b, 1)
 		time.Sleep(6 * time.Second)
@@ -805,13 +808,56 @@ func TestRowOfFailuresEndsWithASuccessOrAReset(t *testing.T) {
 	assert.Equal(t, fx.StateClosed, b.State())
 }
 
-func TestOneFailureIsForgivenByASuccess(t *testing.T) {
-	b := &fx.Breaker{}
-	for range 5 {
-		fail(t, b, 1)
-		require.NoError(t, call(b, fx.Value(1)))
+func TestASuccessEndsTheRowHoweverLong(t *testing.T) {
+	for row := range 4 {
+		for _, b := range []*fx.Breaker{{Failures: row + 1}, {Failures: row + 1, Slow: time.Hour}} {
+			for range 3 {
+				fail(t, b, row)
+				require.NoError(t, call(b, fx.Value(1)))
+			}
+			assert.Equal(t, fx.StateClosed, b.State(), "Slow: %v", b.Slow)
+			assert.Zero(t, b.Counts())
+		}
 	}
-	assert.Equal(t, fx.StateClosed, b.State())
+}
+
+func TestLastForgetsWhatItHasNoPlaceFor(t *testing.T) {
+	for _, last := range []int{1, 63, 64, 65, 128, 130} {
+		b := &fx.Breaker{Last: last, Trip: func(fx.Counts) bool { return false }}
+		fail(t, b, 2*last+7)
+		assert.Equal(t, last, b.Counts().Failures)
+		for n := range 2 * last {
+			require.NoError(t, call(b, fx.Value(1)))
+			assert.Equal(t, max(last-n-1, 0), b.Counts().Failures, "Last: %d, %d successes", last, n+1)
+		}
+	}
+}
+
+func TestWindowCountsThoughNobodyAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fx.Breaker{Window: 10 * time.Second, Trip: func(fx.Counts) bool { return false }}
+		fail(t, b, 1)
+		for range 300 {
+			require.NoError(t, call(b, fx.Value(1)))
+			time.Sleep(100 * time.Millisecond)
+		}
+		assert.InDelta(t, 95, b.Counts().Successes, 6, "nine tenths of the window, or all of it")
+	})
+}
+
+func TestWindowForgetsHoweverLongItIsIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for tenths := range 50 {
+			b := &fx.Breaker{Window: 10 * time.Second, Trip: func(fx.Counts) bool { return false }}
+			fail(t, b, 3)
+			time.Sleep(time.Duration(tenths) * time.Second)
+			want := 0
+			if tenths < 10 {
+				want = 3
+			}
+			assert.Equal(t, want, b.Counts().Failures, "after %d s", tenths)
+		}
+	})
 }
 
 func TestFailureIsNotAskedAboutACallerWhoLeft(t *testing.T) {

@@ -274,6 +274,19 @@ func TestCacheForgetsTheLeastRecentlyUsed(t *testing.T) {
 	assert.ErrorIs(t, err, fx.ErrMiss, "a value is kept for no time at all")
 }
 
+func TestCacheOfOneKeepsOne(t *testing.T) {
+	for _, size := range []int{1, -5} {
+		c := &fx.Cache[int, int]{Size: size}
+		for k := range 3 {
+			_, _ = fx.Remember(fx.Value(k), c, k)(t.Context())
+			assert.Equal(t, 1, c.Counts().Entries)
+		}
+		v, err := c.Recall(2)(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 2, v, "the latest")
+	}
+}
+
 func TestManyKeysStayWithinSize(t *testing.T) {
 	c := &fx.Cache[int, int]{Size: 1000}
 	n := 10_000_000
@@ -641,9 +654,14 @@ func TestStoreThatFailsIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{sick: func() error { return errBoom }}
 		c := &fx.Cache[string, int]{Store: s}
-		for range 100 {
+		for n := range 100 {
 			_, err := c.Recall("a")(t.Context())
 			assert.ErrorIs(t, err, fx.ErrMiss)
+			why := errBoom
+			if n >= 5 {
+				why = fx.ErrOpen
+			}
+			assert.ErrorIs(t, err, why, "and it says why")
 			time.Sleep(50 * time.Millisecond)
 		}
 		assert.EqualValues(t, 5, s.gets.Load())

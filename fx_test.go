@@ -665,6 +665,8 @@ func TestErrorsOfTheDeadReadWell(t *testing.T) {
 	assert.EqualError(t, err, "fx: not started: context canceled")
 	_, err = fx.WithTimeout(fx.Value(1), time.Second)(dead())
 	assert.EqualError(t, err, "fx: not started: context canceled: the shopper left")
+	_, err = fx.WithTimeout(fx.Value(1), -time.Second)(t.Context())
+	assert.EqualError(t, err, "fx: timeout after -1s: not started: no time left")
 	_, err = fx.WithLimit(fx.Value(1), waiter(errBoom))(t.Context())
 	assert.EqualError(t, err, "fx: not started: rate limit: boom")
 }
@@ -691,6 +693,9 @@ func TestForeignRefusalsCountForNothing(t *testing.T) {
 		require.Error(t, call(b, fail))
 		assert.Equal(t, fx.StateClosed, b.State(), "%v", refusal)
 		assert.False(t, fx.Retryable(speaksFor{refusal}), "%v", refusal)
+
+		require.Error(t, call(b, fx.Fail[int](errors.Join(refusal))))
+		assert.Equal(t, fx.StateClosed, b.State(), "%v, joined with nothing", refusal)
 	}
 }
 

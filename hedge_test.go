@@ -65,6 +65,13 @@ func TestErrorNeverBeatsARunningCopy(t *testing.T) {
 	})
 }
 
+func TestErrorsOfBothCopiesAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, err := fx.WithHedge(each(takes(2*time.Second, 0, errBoom), takes(2*time.Second, 0, errCause)), after1s())(t.Context())
+		assert.EqualError(t, err, "fx: all 2 copies failed: boom; the shopper left")
+	})
+}
+
 func TestErrorWithNoCopyRunningIsReturned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -393,6 +400,23 @@ func TestFirstEstimateIsTheQuantileOfTheFirstCalls(t *testing.T) {
 		assert.InDelta(t, float64(26*time.Millisecond), float64(learned(t, &fx.Hedge{Quantile: 0.5, After: 1}).Counts().Delay), 10)
 		assert.Equal(t, time.Second, learned(t, &fx.Hedge{Quantile: 0.5, After: time.Second}).Counts().Delay, "After is the floor")
 		assert.Equal(t, time.Second, learned(t, &fx.Hedge{After: time.Second}).Counts().Delay)
+	})
+}
+
+func TestEstimateRestsAtItsQuantile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, quantile := range []float64{0.5, 0.8, 0.95} {
+			h := &fx.Hedge{Quantile: quantile, Budget: &fx.Budget{Ratio: -1, PerSecond: -1}}
+			var sum time.Duration
+			for i := range 6000 {
+				_, err := fx.WithHedge(takes(time.Duration(1+i*37%100)*time.Millisecond, 1, nil), h)(t.Context())
+				require.NoError(t, err)
+				if i >= 3000 {
+					sum += h.Counts().Delay
+				}
+			}
+			assert.InDelta(t, quantile*100, float64(sum/3000)/float64(time.Millisecond), 5, "of 1 to 100 ms, each as often")
+		}
 	})
 }
 
