@@ -609,6 +609,9 @@ func TestZeroBudgetLetsAFifthThrough(t *testing.T) {
 			_, _ = fx.WithRetry(fx.Value(1), fx.Retry{Budget: spare})(t.Context())
 		}
 		assert.Equal(t, fx.BudgetCounts{First: 100, Left: 20}, spare.Counts())
+		lavish := &fx.Budget{Ratio: 1e9, PerSecond: -1}
+		_, _ = fx.WithRetry(fx.Value(1), fx.Retry{Budget: lavish})(t.Context())
+		assert.Equal(t, fx.BudgetCounts{First: 1, Left: 1000}, lavish.Counts())
 	})
 }
 

@@ -580,6 +580,14 @@ func FuzzSagaUndoesExactlyWhatWasDone(f *testing.F) {
 
 func TestSagaErrorsReadWell(t *testing.T) {
 	assert.EqualError(t, &fx.SagaError{Step: "ship", Err: errors.New("no van")}, `fx: saga stopped at step "ship": no van`)
+	undone := &fx.SagaError{Step: "ship", Err: errors.New("no van"), Undone: []string{"pay"}}
+	assert.EqualError(t, undone, `fx: saga stopped at step "ship": no van; undone: pay`)
+	assert.NotErrorIs(t, undone, fx.ErrNotUndone)
+	assert.False(t, fx.MayBeDone(undone))
+	stuck := &fx.SagaError{Step: "ship", Err: errors.New("no van"), Failed: []fx.UndoError{{Step: "pay", Err: errBoom}}}
+	assert.EqualError(t, stuck, `fx: saga stopped at step "ship": no van; NOT undone: pay (boom)`)
+	assert.ErrorIs(t, stuck, fx.ErrNotUndone)
+	assert.True(t, fx.MayBeDone(stuck))
 }
 
 func TestUndoWaitsForNothingThatHasEnded(t *testing.T) {
