@@ -400,6 +400,7 @@ func TestFirstEstimateIsTheQuantileOfTheFirstCalls(t *testing.T) {
 		assert.InDelta(t, float64(26*time.Millisecond), float64(learned(t, &fx.Hedge{Quantile: 0.5, After: 1}).Counts().Delay), 10)
 		assert.Equal(t, time.Second, learned(t, &fx.Hedge{Quantile: 0.5, After: time.Second}).Counts().Delay, "After is the floor")
 		assert.Equal(t, time.Second, learned(t, &fx.Hedge{After: time.Second}).Counts().Delay)
+		assert.Equal(t, time.Millisecond, learned(t, &fx.Hedge{After: time.Millisecond}).Counts().Delay, "it is the whole rule")
 	})
 }
 
