@@ -235,11 +235,15 @@ func (r *breakerRun) call(call int, how ending) func(*client) {
 	}
 }
 
-// returned calls op and takes its error, or its panic.
+// returned calls op and takes its error, or the panic that it was told to end with.
 func returned(ctx context.Context, op fx.Op[int]) (err error) {
 	defer func() {
-		if recover() != nil {
+		switch why := recover(); why {
+		case nil:
+		case errDown:
 			err = errDown
+		default:
+			panic(why)
 		}
 	}()
 	_, err = op(ctx)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,7 @@ type client struct {
 	born time.Time
 	mu   sync.Mutex
 	done []porcupine.Operation
+	fell []porcupine.Operation // the steps that panicked
 }
 
 // A mark is an instant: by the logical clock, which orders the operations, and by the real one, for what depends on it.
@@ -106,8 +108,8 @@ func wait(d time.Duration) func(*client) {
 	return func(*client) { <-time.After(d) }
 }
 
-// run lets p happen and returns its operations.
-func run(p plan) []porcupine.Operation {
+// run lets p happen and returns its operations, and the steps that panicked.
+func run(p plan) (ops, fell []porcupine.Operation) {
 	var tick atomic.Int64
 	born := time.Now()
 	all := make([]*client, len(p.clients))
@@ -127,18 +129,32 @@ func run(p plan) []porcupine.Operation {
 	}
 	group.Wait()
 	follow(all[0], p.after)
-	var ops []porcupine.Operation
 	for _, c := range all {
-		ops = append(ops, c.done...)
+		ops, fell = append(ops, c.done...), append(fell, c.fell...)
 	}
-	return ops
+	return ops, fell
 }
 
 func follow(c *client, steps []func(*client)) {
 	for _, step := range steps {
-		step(c)
+		c.take(step)
 	}
 }
+
+// take takes a step. If the step panics the client goes on, so that nobody waits for it in vain.
+func (c *client) take(step func(*client)) {
+	from := c.before()
+	defer func() {
+		if why := recover(); why != nil {
+			out := panicked(fmt.Sprintf("panicked: %v\n%s", why, debug.Stack()))
+			c.fell = append(c.fell, porcupine.Operation{ClientId: c.id, Call: from.tick, Output: out, Return: c.after().tick})
+		}
+	}()
+	step(c)
+}
+
+// A panicked is what came of a step that no specification allows.
+type panicked string
 
 // model makes of a specification what porcupine understands. step returns the states that an operation of this input,
 // output and time may lead to; none if it cannot be.
@@ -146,14 +162,22 @@ func model[S comparable, I interface{ describe(O) string }, O any](start S, step
 	nondeterministic := porcupine.NondeterministicModel{
 		Init: func() []any { return []any{start} },
 		Step: func(s, in, out any) (next []any) {
+			if _, fell := out.(panicked); fell {
+				return nil
+			}
 			e := in.(entry)
 			for _, n := range step(s.(S), e.in.(I), out.(O), e.at) {
 				next = append(next, n)
 			}
 			return next
 		},
-		DescribeOperation: func(in, out any) string { return in.(entry).in.(I).describe(out.(O)) },
-		DescribeState:     func(s any) string { return fmt.Sprintf("%+v", s) },
+		DescribeOperation: func(in, out any) string {
+			if why, fell := out.(panicked); fell {
+				return string(why)
+			}
+			return in.(entry).in.(I).describe(out.(O))
+		},
+		DescribeState: func(s any) string { return fmt.Sprintf("%+v", s) },
 	}
 	return nondeterministic.ToModel()
 }
@@ -230,10 +254,11 @@ func (r *runner) work(t *testing.T) {
 func (r *runner) one(seed uint64) {
 	p := r.draw(rand.New(rand.NewPCG(seed, 0)))
 	hangs := time.AfterFunc(patience, func() { panic(fmt.Sprintf("a history of %s hangs, seed %d\n%s", r.name, seed, p.about)) })
-	ops := run(p)
+	ops, fell := run(p)
 	hangs.Stop()
 	r.ops.Add(int64(len(ops)))
 	m := p.spec(ops)
+	ops = append(ops, fell...)
 	result, info := porcupine.CheckOperationsVerbose(m, ops, patience)
 	if result != porcupine.Ok {
 		r.failed.CompareAndSwap(nil, &violation{r.name, seed, p, m, ops, result, info})

@@ -2,12 +2,14 @@ package verify
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/anishathalye/porcupine"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -52,6 +54,23 @@ func TestFurtherFaultsAreFound(t *testing.T) {
 	} {
 		t.Run(fault, func(t *testing.T) { requireFound(t, fault, test) })
 	}
+}
+
+// A panic within an operation is a finding too, with its history: the process lives on to tell.
+func TestPanicIsFound(t *testing.T) {
+	r := runner{kind: kind{name: "bulkhead", draw: func(rng *rand.Rand) plan {
+		p := drawBulkhead(rng)
+		p.clients[0] = append(p.clients[0], func(c *client) {
+			c.do(bulkheadOp{do: "release"}, func() any { panic("planted") })
+		})
+		return p
+	}}}
+	r.one(1)
+	bad := r.failed.Load()
+	require.NotNil(t, bad)
+	assert.Equal(t, porcupine.Illegal, bad.result)
+	assert.Contains(t, bad.text(), "panicked: planted")
+	assert.Contains(t, bad.text(), "TestPanicIsFound", "no stack")
 }
 
 // requireFound plants a fault and requires that the histories of a test show it, and keep the picture.
