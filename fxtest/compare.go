@@ -125,8 +125,8 @@ func (s *stage[T]) leftByThemselves() bool {
 
 // forgets leaves out what had ended long before the last callers came.
 func forgets[T any](c contract, policy fx.Policy[T], s *stage[T], story Story[T]) string {
-	late := story.late()
-	if late == 0 || c.has(adapts, shares, rejects) || !story.Calls[len(story.Calls)-1].good() {
+	late, last := story.late(), len(story.Calls)-1
+	if late == 0 || late == last || c.has(adapts, shares, rejects) || !story.Calls[late].wakes() || !story.Calls[last].good() {
 		return ""
 	}
 	var control Story[T]
@@ -158,6 +158,9 @@ func (s Story[T]) late() int {
 	}
 	return 0
 }
+
+// wakes tells whether its callers come one by one and are enough for a breaker to close.
+func (c Call[T]) wakes() bool { return c.good() && c.times() >= 10 && c.Every >= 10*time.Second }
 
 // runsAt tells whether op still ran for this call at the given instant.
 func (r *run[T]) runsAt(at time.Duration) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"pgregory.net/rapid"
@@ -31,25 +32,37 @@ func newDrawer[T any]() (d drawer[T]) {
 	return drawer[T]{values: rapid.Make[T]()}
 }
 
-// story draws one of the shapes that policies have been seen to fail in.
+// story draws one of the shapes that policies have been seen to fail in. One call in seventeen is left out, so that a
+// story shrinks by leaving out any.
 func (d *drawer[T]) story(rt *rapid.T) Story[T] {
 	shapes := []func(*rapid.T) []Call[T]{d.anything, d.anything, d.joiners, d.leavers, d.troubleAndRest, d.hungAfterTrouble}
-	return Story[T]{Calls: shapes[rapid.IntRange(0, len(shapes)-1).Draw(rt, "shape")](rt)}
+	calls := shapes[rapid.IntRange(0, len(shapes)-1).Draw(rt, "shape")](rt)
+	return Story[T]{Calls: slices.DeleteFunc(calls, func(Call[T]) bool { return rapid.Uint64().Draw(rt, "stays") == 0 })}
 }
 
 // anything is a few callers of all kinds.
 func (d *drawer[T]) anything(rt *rapid.T) []Call[T] {
 	calls := make([]Call[T], rapid.IntRange(1, 5).Draw(rt, "calls"))
 	for i := range calls {
-		calls[i] = Call[T]{
-			At:    moment.Draw(rt, "at"),
-			Times: rapid.SampledFrom([]int{0, 0, 0, 0, 2, 3, 12}).Draw(rt, "times"),
-			Turns: d.turns(rt),
-		}
-		calls[i].Every = d.every(rt, calls[i].Times)
-		d.patience(rt, &calls[i])
+		calls[i] = whole(rt, "call", d.caller)
 	}
 	return calls
+}
+
+func (d *drawer[T]) caller(rt *rapid.T) Call[T] {
+	c := Call[T]{
+		At:    moment.Draw(rt, "at"),
+		Times: rapid.SampledFrom([]int{0, 0, 0, 0, 2, 3, 12}).Draw(rt, "times"),
+		Turns: d.turns(rt),
+	}
+	c.Every = d.every(rt, c.Times)
+	d.patience(rt, &c)
+	return c
+}
+
+// whole draws something as one piece, so that a story shrinks by leaving all of it out.
+func whole[V any](rt *rapid.T, label string, draw func(*rapid.T) V) V {
+	return rapid.Custom(draw).Draw(rt, label)
 }
 
 // joiners is one caller after the other while op is still at work for the first, who mostly does not wait for it.
@@ -125,7 +138,7 @@ func (d *drawer[T]) stay(rt *rapid.T, at time.Duration) Call[T] {
 func (d *drawer[T]) turns(rt *rapid.T) []Turn[T] {
 	turns := make([]Turn[T], rapid.IntRange(1, 4).Draw(rt, "turns"))
 	for i := range turns {
-		turns[i] = d.turn(rt)
+		turns[i] = whole(rt, "turn", d.turn)
 	}
 	return turns
 }

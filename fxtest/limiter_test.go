@@ -88,7 +88,7 @@ func TestPoliciesThatBreakTheirLimitsAreCaught(t *testing.T) {
 			t.Parallel()
 			out := caught(t, func(t *testing.T) {
 				fxtest.CheckLimiter(t, func() fxtest.Limiter { return fxtest.LimiterOf(policyOf(t, broken, name)) }, c.want)
-			}, "-rapid.checks=1000", "-rapid.shrinktime=0s")
+			}, "-rapid.shrinktime=0s")
 			assert.Contains(t, out, "fxtest: promise broken: "+c.broken)
 		})
 	}
@@ -214,7 +214,7 @@ func TestBrokenLimitersAreCaught(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			out := caught(t, func(t *testing.T) { fxtest.CheckLimiter(t, c.made, c.want) }, "-rapid.checks=1000", "-rapid.shrinktime=0s")
+			out := caught(t, func(t *testing.T) { fxtest.CheckLimiter(t, c.made, c.want) }, "-rapid.shrinktime=0s")
 			assert.Contains(t, out, "fxtest: promise broken: "+c.broken)
 		})
 	}

@@ -54,7 +54,7 @@ func TestModelsCatchWhatTheLawsCannotSee(t *testing.T) {
 			t.Parallel()
 			check := modelOf[name]
 			require.NotNil(t, check)
-			out := caught(t, func(t *testing.T) { check(t, policyOf(t, broken, name)) }, "-rapid.checks=1000", "-rapid.shrinktime=0s")
+			out := caught(t, func(t *testing.T) { check(t, policyOf(t, broken, name)) }, "-rapid.shrinktime=0s")
 			assert.Contains(t, out, "fxtest: promise broken: ")
 		})
 	}

@@ -172,11 +172,11 @@ func (s *stage[T]) call(op fx.Op[T], r *run[T]) {
 }
 
 // context makes the caller's context. Its end comes some nanoseconds later than the story says, other ones for each
-// caller, so that nothing else happens in that instant.
+// caller and for a deadline and a cancel, so that nothing else happens in that instant.
 func (r *run[T]) context() context.Context {
 	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), callerKey{}, r))
 	r.release = func() { cancel(context.Canceled) }
-	apart := time.Duration(r.number + 1)
+	apart := time.Duration(2*r.number + 1)
 	r.end = never
 	if r.call.Limit > 0 {
 		r.end = r.begin + r.call.Limit + apart
@@ -184,8 +184,8 @@ func (r *run[T]) context() context.Context {
 		ctx, r.release = deadline, func() { drop(); cancel(context.Canceled) }
 	}
 	if r.call.Cancel > 0 {
-		r.end = min(r.end, r.begin+r.call.Cancel+apart)
-		time.AfterFunc(r.call.Cancel+apart, func() { cancel(r.cause) })
+		r.end = min(r.end, r.begin+r.call.Cancel+apart+1)
+		time.AfterFunc(r.call.Cancel+apart+1, func() { cancel(r.cause) })
 	}
 	if r.call.Dead {
 		r.end = r.begin
