@@ -230,19 +230,22 @@ func TestDoneCountsOnce(t *testing.T) {
 }
 
 func TestOvertakenProbeIsIgnored(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := halfOpen(t, &fx.Breaker{Cooldown: time.Second})
-		first, err := b.Allow(t.Context())
-		require.NoError(t, err)
-		time.Sleep(time.Second)
-		second, err := b.Allow(t.Context())
-		require.NoError(t, err)
-		first(errBoom)
-		assert.Equal(t, fx.StateHalfOpen, b.State())
-		second(nil)
-		assert.NoError(t, call(b, fx.Value(1)))
-		assert.Equal(t, fx.StateClosed, b.State())
-	})
+	for _, end := range []error{nil, errBoom, fx.ErrFull} {
+		synctest.Test(t, func(t *testing.T) {
+			b := halfOpen(t, &fx.Breaker{Cooldown: time.Second, Probes: 1})
+			first, err := b.Allow(t.Context())
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+			second, err := b.Allow(t.Context())
+			require.NoError(t, err)
+			first(end)
+			assert.Equal(t, fx.StateHalfOpen, b.State(), "%v comes too late to count", end)
+			_, err = b.Allow(t.Context())
+			assert.ErrorIs(t, err, fx.ErrOpen, "and frees nothing")
+			second(nil)
+			assert.Equal(t, fx.StateClosed, b.State())
+		})
+	}
 }
 
 func TestCallerWhoGivesUpNeverTrips(t *testing.T) {
@@ -762,23 +765,6 @@ func TestProbesCloseItAndNoSooner(t *testing.T) {
 	}
 }
 
-func TestOvertakenProbeDoesNotClose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := halfOpen(t, &fx.Breaker{Cooldown: time.Second, Probes: 1})
-		first, err := b.Allow(t.Context())
-		require.NoError(t, err)
-		time.Sleep(time.Second)
-		second, err := b.Allow(t.Context())
-		require.NoError(t, err)
-		first(nil)
-		assert.Equal(t, fx.StateHalfOpen, b.State(), "its answer comes too late to count")
-		_, err = b.Allow(t.Context())
-		assert.ErrorIs(t, err, fx.ErrOpen, "and frees nothing")
-		second(nil)
-		assert.Equal(t, fx.StateClosed, b.State())
-	})
-}
-
 func TestCauseOfASlowFailureNamesBoth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var cause error
@@ -877,20 +863,6 @@ func TestPredicatesMayAskTheBreaker(t *testing.T) {
 	}
 	fail(t, b, 1)
 	assert.Equal(t, fx.StateOpen, b.State())
-}
-
-func TestNeutralEndOfAnOvertakenProbeFreesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := halfOpen(t, &fx.Breaker{Cooldown: time.Second})
-		first, err := b.Allow(t.Context())
-		require.NoError(t, err)
-		time.Sleep(time.Second)
-		_, err = b.Allow(t.Context())
-		require.NoError(t, err)
-		first(fx.ErrFull)
-		_, err = b.Allow(t.Context())
-		assert.ErrorIs(t, err, fx.ErrOpen)
-	})
 }
 
 func TestFailuresLeaveTheirOwnWindow(t *testing.T) {

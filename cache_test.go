@@ -564,24 +564,6 @@ func TestStoreIsWrittenAsOftenAsThereIsAValue(t *testing.T) {
 	})
 }
 
-func TestStoreThatFailsIsNamedAndLeftAloneForTenSeconds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := &cupboard{err: errBoom}
-		var said []string
-		c := &fx.Cache[string, int]{Store: store, OnErr: func(_ context.Context, err error) { said = append(said, err.Error()) }}
-		for range 6 {
-			_, err := c.Recall("a")(t.Context())
-			assert.ErrorIs(t, err, fx.ErrMiss)
-		}
-		assert.EqualValues(t, 5, store.gets.Load())
-		assert.Equal(t, "boom", said[4])
-		assert.True(t, strings.HasPrefix(said[5], `fx: circuit breaker "cache store" is open`), said[5])
-		time.Sleep(10 * time.Second)
-		_, _ = c.Recall("a")(t.Context())
-		assert.EqualValues(t, 6, store.gets.Load())
-	})
-}
-
 func TestPanicOfAStoreIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &fx.Cache[string, int]{Store: &shelf{sick: func() error { panic("store") }}}
@@ -650,10 +632,11 @@ func TestEndOfAnAbandonedCallLeavesTheNextAlone(t *testing.T) {
 	})
 }
 
-func TestStoreThatFailsIsLeftAlone(t *testing.T) {
+func TestStoreThatFailsIsLeftAloneForTenSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &shelf{sick: func() error { return errBoom }}
-		c := &fx.Cache[string, int]{Store: s}
+		var said []string
+		store := &cupboard{err: errBoom}
+		c := &fx.Cache[string, int]{Store: store, OnErr: func(_ context.Context, err error) { said = append(said, err.Error()) }}
 		for n := range 100 {
 			_, err := c.Recall("a")(t.Context())
 			assert.ErrorIs(t, err, fx.ErrMiss)
@@ -664,10 +647,12 @@ func TestStoreThatFailsIsLeftAlone(t *testing.T) {
 			assert.ErrorIs(t, err, why, "and it says why")
 			time.Sleep(50 * time.Millisecond)
 		}
-		assert.EqualValues(t, 5, s.gets.Load())
+		assert.EqualValues(t, 5, store.gets.Load())
+		assert.Equal(t, "boom", said[4])
+		assert.True(t, strings.HasPrefix(said[5], `fx: circuit breaker "cache store" is open`), said[5])
 		time.Sleep(10 * time.Second)
 		_, _ = c.Recall("a")(t.Context())
-		assert.EqualValues(t, 6, s.gets.Load(), "then it is asked again")
+		assert.EqualValues(t, 6, store.gets.Load(), "then it is asked again")
 	})
 }
 
